@@ -74,9 +74,7 @@ class AuditBroken(ZhibaoError):
 class DeliveryError(ZhibaoError):
     """An exchange with a platform did not end well. ``retry_after`` is the platform's wish in seconds, if it gave one."""
 
-    def __init__(
-        self, message: str, *, action: str = "", english: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, action: str = "", english: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, action=action, english=english)
         self.retry_after = retry_after
 

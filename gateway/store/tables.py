@@ -1,0 +1,264 @@
+"""The ledger's tables: the truth that console, audit and recovery read.
+
+The workflow engine holds only execution (ids); everything that happened is here. Columns named ``sealed_*`` are encrypted
+(`gateway.store.vault`) and hold everything that can identify a person. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import DateTime, Dialect, Index, LargeBinary, MetaData, TypeDecorator, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, stored as UTC. SQLite drops zones, so the zone is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Base(SQLModel):
+    """All tables of the ledger share one metadata with stable constraint names."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def _time(**options: bool) -> datetime:
+    time: datetime = Field(sa_type=UtcTime, **options)  # type: ignore[call-overload]
+    return time
+
+
+class SourceFile(Base, table=True):
+    """One file taken in, kept byte for byte in the raw store under its digest. ``state``: received, reading, done, refused."""
+
+    __tablename__ = "source_file"
+
+    id: str = Field(primary_key=True)
+    digest: str = Field(unique=True)
+    name: str
+    size: int
+    source: str = ""
+    state: str = Field(index=True)
+    layout: str = ""
+    encoding: str = ""
+    received_at: datetime = _time()
+    finished_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    rows_done: int = 0
+    rows_read: int = 0
+    rows_unchanged: int = 0
+    rows_refused: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class Message(Base, table=True):
+    """One raw input: a row of a front-sheet file. ``outcome``: read, unchanged, refused. The bytes are ``length`` bytes from
+    ``offset`` in the file, or the row itself where the container has no such range."""
+
+    __tablename__ = "message"
+    __table_args__ = (UniqueConstraint("file_id", "row"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    file_id: str = Field(foreign_key="source_file.id")
+    row: int
+    offset: int = -1
+    length: int = 0
+    outcome: str
+    reason: str = ""
+    field: str = ""
+    note: str = ""
+    stay_id: int | None = Field(default=None, index=True)
+
+
+class StayRow(Base, table=True):
+    """One stay; ``identity`` is the blind index of organisation, 病案号 and 住院次数, ``window`` the month of discharge."""
+
+    __tablename__ = "stay"
+
+    id: int | None = Field(default=None, primary_key=True)
+    identity: str = Field(unique=True)
+    window: str = Field(default="", index=True)
+    current: int = 1
+    digest: str
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class StayVersion(Base, table=True):
+    """One version of a stay: made by a message or a person's correction, never changed afterwards."""
+
+    __tablename__ = "stay_version"
+    __table_args__ = (UniqueConstraint("stay_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    stay_id: int = Field(foreign_key="stay.id")
+    number: int
+    digest: str
+    made_by: str
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = _time()
+
+
+class Submission(Base, table=True):
+    """One stay due to one platform. ``current`` is the number of its latest version."""
+
+    __tablename__ = "submission"
+    __table_args__ = (UniqueConstraint("platform", "stay_id"),)
+
+    id: str = Field(primary_key=True)
+    platform: str
+    stay_id: int = Field(index=True, foreign_key="stay.id")
+    window: str = Field(default="", index=True)
+    current: int = 1
+    created_at: datetime = _time()
+
+
+class SubmissionVersion(Base, table=True):
+    """One version of a submission with its two independent states (`gateway.reporting.states`).
+
+    ``id`` is ``<submission>.<number>`` and serves as idempotency key at the platform. ``replaces`` is the version that the
+    platform already knows and that this one amends or withdraws.
+    """
+
+    __tablename__ = "submission_version"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "number"),
+        Index("ix_submission_version_queue", "platform", "our_state", "id"),
+        Index("ix_submission_version_platform_state", "platform", "platform_state", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    submission_id: str = Field(foreign_key="submission.id")
+    platform: str
+    number: int
+    stay_version_id: int = Field(foreign_key="stay_version.id")
+    operation: str
+    replaces: str = ""
+    our_state: str
+    platform_state: str
+    due_from: datetime = _time()
+    late: bool = False
+    rules: str = ""
+    reason: str = ""
+    findings: str = "[]"
+    digest: str
+    sealed_record: bytes = Field(sa_type=LargeBinary)
+    platform_record: str = ""
+    batch_id: str = Field(default="", index=True)
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class Attempt(Base, table=True):
+    """One try to send a version. ``outcome``: sending, answered, refused, transient, uncertain, found."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (UniqueConstraint("version_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    version_id: str = Field(index=True)
+    number: int
+    started_at: datetime = _time()
+    ended_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    outcome: str
+    status: int = 0
+    note: str = ""
+    sealed_answer: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class Receipt(Base, table=True):
+    """What a platform answered about one version, kept raw and parsed. ``receipt_key`` is the platform's own number: a receipt
+    that comes twice counts once. ``version_id`` is empty when no version of ours matches."""
+
+    __tablename__ = "receipt"
+    __table_args__ = (UniqueConstraint("platform", "receipt_key"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    receipt_key: str
+    version_id: str = Field(default="", index=True)
+    status: str
+    applied: bool = True
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+    received_at: datetime = _time()
+
+
+class Batch(Base, table=True):
+    """A closed set of submissions sent as one file. ``state``: closed, written, confirmed."""
+
+    __tablename__ = "batch"
+
+    id: str = Field(primary_key=True)
+    platform: str = Field(index=True)
+    window: str
+    state: str
+    members: int
+    digest: str = ""
+    file_name: str = ""
+    closed_at: datetime = _time()
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    confirmed_by: str = ""
+
+
+class AuditEntry(Base, table=True):
+    """One entry of the append-only, hash-chained audit log (`gateway.audit`)."""
+
+    __tablename__ = "audit_entry"
+
+    seq: int = Field(primary_key=True)
+    at: datetime = _time()
+    actor: str
+    action: str
+    subject: str
+    detail: str = "{}"
+    previous: str
+    hash: str
+
+
+class Cursor(Base, table=True):
+    """How far a reader of an outside stream has come (a platform's receipts)."""
+
+    __tablename__ = "cursor"
+
+    name: str = Field(primary_key=True)
+    position: str
+
+
+class Account(Base, table=True):
+    """A person who may sign in. The first password is good for one thing only: setting another."""
+
+    __tablename__ = "account"
+
+    name: str = Field(primary_key=True)
+    password: str
+    one_time: bool = True
+    created_at: datetime = _time()
+
+
+class Token(Base, table=True):
+    """A bearer token, stored as its digest."""
+
+    __tablename__ = "token"
+
+    digest: str = Field(primary_key=True)
+    account: str = Field(foreign_key="account.name")
+    expires_at: datetime = _time()
