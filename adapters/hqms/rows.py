@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, get_args
 
@@ -189,6 +190,12 @@ def _element_type(path: str) -> Callable[[], Any]:
     return element
 
 
+def cell_reader(id: str, code: str) -> CellReader:
+    """The reader of one column of a layout (for a value that a person enters)."""
+    return _cell_readers(id)[code]
+
+
+@lru_cache(maxsize=None)
 def _cell_readers(id: str) -> dict[str, CellReader]:
     """A reader per column of a layout; repeats share their code table."""
     chosen, general = layout(id), layout("2020")

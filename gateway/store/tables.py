@@ -90,7 +90,8 @@ class Message(Base, table=True):
 
 
 class StayRow(Base, table=True):
-    """One stay; ``identity`` is the blind index of organisation, 病案号 and 住院次数, ``window`` the month of discharge."""
+    """One stay; ``identity`` is the blind index of organisation, 病案号 and 住院次数, ``window`` the month of discharge. ``digest``
+    is that of the current version, ``source_digest`` that of the last version made by a message rather than a person."""
 
     __tablename__ = "stay"
 
@@ -99,6 +100,7 @@ class StayRow(Base, table=True):
     window: str = Field(default="", index=True)
     current: int = 1
     digest: str
+    source_digest: str
     created_at: datetime = _time()
     updated_at: datetime = _time()
 
@@ -136,7 +138,7 @@ class SubmissionVersion(Base, table=True):
     """One version of a submission with its two independent states (`gateway.reporting.states`).
 
     ``id`` is ``<submission>.<number>`` and serves as idempotency key at the platform. ``replaces`` is the version that the
-    platform already knows and that this one amends or withdraws.
+    platform already knows and that this one amends or withdraws. ``run`` counts the workflows that delivered it.
     """
 
     __tablename__ = "submission_version"
@@ -164,6 +166,7 @@ class SubmissionVersion(Base, table=True):
     sealed_record: bytes = Field(sa_type=LargeBinary)
     platform_record: str = ""
     batch_id: str = Field(default="", index=True)
+    run: int = 0
     created_at: datetime = _time()
     updated_at: datetime = _time()
 

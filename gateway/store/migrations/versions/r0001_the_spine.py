@@ -141,6 +141,7 @@ def upgrade() -> None:
         sa.Column("window", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("current", sa.Integer(), nullable=False),
         sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("source_digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stay")),
@@ -225,6 +226,7 @@ def upgrade() -> None:
         sa.Column("sealed_record", sa.LargeBinary(), nullable=False),
         sa.Column("platform_record", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("batch_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(

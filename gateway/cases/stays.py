@@ -1,0 +1,145 @@
+"""Stays in the ledger: assembled by identity, versioned, never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import insert, update
+from sqlmodel import Session, col, select
+
+from gateway.model.errors import ZhibaoError
+from gateway.model.stay import Stay
+from gateway.store.ledger import now
+from gateway.store.tables import StayRow, StayVersion
+from gateway.store.vault import Vault
+
+STAY_PLACE = "stay_version.body"
+
+
+class NoSuchStay(ZhibaoError):
+    """The ledger has no such stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What is to become a version of a stay: blind index of its identity, month of discharge, digest, sealed body and the
+    message (or person) that made it."""
+
+    identity: str
+    window: str
+    digest: str
+    sealed_body: bytes
+    made_by: str
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording did: the stay, the version's id and number, and whether anything changed."""
+
+    stay_id: int
+    version_id: int
+    number: int
+    changed: bool
+
+
+def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
+    """Record versions in order; one whose content is known already changes nothing. A message is compared with the last message,
+    so that a source that repeats itself does not undo a person's correction. Several versions of one stay in the same call follow
+    each other."""
+    incoming = list(versions)
+    identities = {version.identity for version in incoming}
+    known = {
+        row.identity: row for row in session.exec(select(StayRow).where(col(StayRow.identity).in_(sorted(identities))))
+    }
+    at = now()
+    fresh: dict[str, NewVersion] = {}
+    for version in incoming:
+        if version.identity not in known and version.identity not in fresh:
+            fresh[version.identity] = version
+    if fresh:
+        rows = [
+            {
+                "identity": v.identity,
+                "window": v.window,
+                "current": 0,
+                "digest": "",
+                "source_digest": "",
+                "created_at": at,
+                "updated_at": at,
+            }
+            for v in fresh.values()
+        ]
+        session.execute(insert(StayRow), rows)
+        made = session.exec(select(StayRow).where(col(StayRow.identity).in_(sorted(fresh))))
+        known.update({row.identity: row for row in made})
+    plan: list[tuple[StayRow, int, bool]] = []
+    bodies = []
+    for version in incoming:
+        row = known[version.identity]
+        known_digest = row.digest if version.by_person else row.source_digest
+        changed = known_digest != version.digest
+        if changed:
+            row.current += 1
+            row.digest, row.window, row.updated_at = version.digest, version.window, at
+            if not version.by_person:
+                row.source_digest = version.digest
+            bodies.append(
+                {
+                    "stay_id": row.id,
+                    "number": row.current,
+                    "digest": version.digest,
+                    "made_by": version.made_by,
+                    "sealed_body": version.sealed_body,
+                    "created_at": at,
+                }
+            )
+        plan.append((row, row.current, changed))
+    # the rows above are tracked by the session; write them in one statement
+    changes = [
+        {
+            "id": row.id,
+            "current": row.current,
+            "digest": row.digest,
+            "source_digest": row.source_digest,
+            "window": row.window,
+            "updated_at": row.updated_at,
+        }
+        for row in {id(r): r for r, _, changed in plan if changed}.values()
+    ]
+    for row in known.values():
+        session.expunge(row)
+    if changes:
+        session.execute(update(StayRow), changes)
+        session.execute(insert(StayVersion), bodies)
+    ids = [row.id for row in known.values()]
+    statement = select(StayVersion.stay_id, StayVersion.number, StayVersion.id).where(col(StayVersion.stay_id).in_(ids))
+    version_ids = {(stay_id, number): version_id for stay_id, number, version_id in session.exec(statement)}
+    return [
+        Recorded(row.id or 0, version_ids[(row.id or 0, number)] or 0, number, changed) for row, number, changed in plan
+    ]
+
+
+def body(session: Session, vault: Vault, version_id: int) -> Stay:
+    """The stay as recorded in one version. Raises `NoSuchStay`."""
+    row = session.get(StayVersion, version_id)
+    if row is None:
+        raise NoSuchStay("没有这一版病例", english=f"no stay version {version_id}")
+    return msgspec.json.decode(vault.open(row.sealed_body, STAY_PLACE), type=Stay)
+
+
+def current(session: Session, vault: Vault, stay_id: int) -> tuple[Stay, StayVersion]:
+    """The current version of a stay. Raises `NoSuchStay`."""
+    stay = session.get(StayRow, stay_id)
+    row = (
+        session.exec(
+            select(StayVersion).where(StayVersion.stay_id == stay_id, StayVersion.number == stay.current)
+        ).one_or_none()
+        if stay is not None
+        else None
+    )
+    if row is None:
+        raise NoSuchStay("没有这个病例", english=f"no stay {stay_id}")
+    return msgspec.json.decode(vault.open(row.sealed_body, STAY_PLACE), type=Stay), row

@@ -1,0 +1,121 @@
+"""One attempt to send one version, safe to repeat after a crash at any point.
+
+Before bytes leave, the ledger says ``sending``. Whoever finds that word later without an outcome knows that bytes may have left,
+asks the platform by the version's key, and only sends again what the platform does not have. The key is an idempotency key too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from gateway.audit.log import Event, record
+from gateway.delivery.channel import Channel, Delivered, Parcel
+from gateway.model.errors import AmbiguousFailure, PermanentFailure, TransientFailure
+from gateway.reporting.states import Ours, Theirs
+from gateway.reporting.submissions import move, move_platform, record_of, version
+from gateway.store.ledger import Ledger, now
+from gateway.store.tables import Attempt
+
+ANSWER_PLACE = "attempt.answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an attempt came to: ``done`` (nothing more to do), or try again after a wish of the platform (or None)."""
+
+    done: bool
+    retry_after: float | None = None
+    failed: bool = False
+
+
+_DONE = Progress(done=True)
+
+
+def attempt(ledger: Ledger, channel: Channel, version_id: str) -> Progress:
+    """Bring a version one step further. Never raises for what a platform may do."""
+    begun = _begin(ledger, version_id)
+    if begun is None:
+        return _DONE
+    parcel, open_outcome = begun
+    try:
+        delivered = channel.ask(parcel.key) if open_outcome else channel.send(parcel)
+    except TransientFailure as failure:
+        # asking failed: the outcome stays open; sending failed: nothing left
+        _settle(ledger, version_id, None if open_outcome else Ours.QUEUED, "transient", note=failure.english)
+        return Progress(done=False, retry_after=failure.retry_after, failed=True)
+    except AmbiguousFailure as failure:
+        _settle(ledger, version_id, Ours.UNCERTAIN, "uncertain", note=failure.english)
+        return Progress(done=False, retry_after=0.0, failed=True)
+    except PermanentFailure as failure:
+        _settle(ledger, version_id, Ours.FAILED, "refused", note=failure.message)
+        return _DONE
+    if delivered is None:
+        _settle(ledger, version_id, Ours.QUEUED, "not found")
+        return Progress(done=False, retry_after=0.0)
+    _settle(ledger, version_id, Ours.SENT, "found" if open_outcome else "answered", delivered=delivered)
+    return _DONE
+
+
+def _begin(ledger: Ledger, version_id: str) -> tuple[Parcel, bool] | None:
+    """Announce the attempt in the ledger. None when there is nothing to send (any more); the flag says that an earlier attempt's
+    outcome is open."""
+    with ledger.write() as session:
+        row = version(session, version_id)
+        events: list[Event] = []
+        if row.our_state == Ours.SENDING:
+            _close_attempt(session, version_id, "uncertain", note="interrupted")
+            move(row, Ours.UNCERTAIN, events, reason="interrupted")
+        if row.our_state == Ours.QUEUED:
+            move(row, Ours.SENDING, events)
+        elif row.our_state != Ours.UNCERTAIN:
+            return None
+        open_outcome = row.our_state == Ours.UNCERTAIN
+        number = len(session.exec(select(Attempt.id).where(Attempt.version_id == version_id)).all()) + 1
+        session.add(
+            Attempt(
+                version_id=version_id,
+                number=number,
+                started_at=now(),
+                outcome="asking" if open_outcome else "sending",
+            )
+        )
+        session.add(row)
+        record(session, *events, Event("attempt.begun", version_id, {"number": number, "asking": open_outcome}))
+        return Parcel(row.id, row.operation, row.replaces, record_of(ledger.vault, row)), open_outcome
+
+
+def _settle(
+    ledger: Ledger,
+    version_id: str,
+    to: Ours | None,
+    outcome: str,
+    *,
+    note: str = "",
+    delivered: Delivered | None = None,
+) -> None:
+    with ledger.write() as session:
+        row = version(session, version_id)
+        events: list[Event] = []
+        status = delivered.status if delivered is not None else 0
+        sealed = ledger.vault.seal(delivered.answer, ANSWER_PLACE) if delivered is not None else None
+        _close_attempt(session, version_id, outcome, note=note, status=status, sealed=sealed)
+        if to is not None and row.our_state != to:
+            move(row, to, events, reason=note)
+        if delivered is not None:
+            row.platform_record = delivered.platform_record
+            if row.platform_state == Theirs.UNKNOWN:
+                move_platform(row, Theirs.RECEIVED, events)
+        session.add(row)
+        record(session, *events, Event("attempt.ended", version_id, {"outcome": outcome, "status": status}))
+
+
+def _close_attempt(
+    session: Session, version_id: str, outcome: str, *, note: str = "", status: int = 0, sealed: bytes | None = None
+) -> None:
+    statement = select(Attempt).where(Attempt.version_id == version_id).order_by(col(Attempt.number).desc()).limit(1)
+    last = session.exec(statement).first()
+    if last is not None and last.ended_at is None:
+        last.ended_at, last.outcome, last.note, last.status, last.sealed_answer = now(), outcome, note, status, sealed
+        session.add(last)

@@ -1,0 +1,171 @@
+"""Taking front-sheet files into the ledger.
+
+The bytes are in the raw store before the ledger says that a file was received. Rows go through worker processes in batches; each
+batch is one transaction that writes row outcomes, stays, submissions, audit entries and how far the file has come, so that after
+a crash the import goes on behind the last batch. The same bytes again change nothing and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from gateway.audit.log import Event, record
+from gateway.cases import stays
+from gateway.intake.batches import batched, ordered
+from gateway.intake.journal import Journal
+from gateway.intake.reading import FrontSheet
+from gateway.model.errors import FileRefused
+from gateway.reporting import submissions
+from gateway.reporting.drafts import PlatformChoice
+from gateway.reporting.preparing import PreparedRow, prepare_rows, start_worker
+from gateway.store.ledger import Ledger, new_id, now
+from gateway.store.tables import Message, SourceFile
+
+BATCH_ROWS = 250
+SMALL_FILE = 4 << 20
+"""Bytes up to which starting worker processes costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Imports files under a hospital's settings. ``reviewed``: by platform, whether a person reviews before sending."""
+
+    ledger: Ledger
+    journal: Journal
+    key_file: Path
+    choices: tuple[PlatformChoice, ...]
+    reviewed: Mapping[str, bool]
+    workers: int = 2
+    dictionaries: Path | None = None
+
+    def receive(self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao") -> tuple[SourceFile, bool]:
+        """Keep a file and note it in the ledger; (the file, whether it is new). Reading it is `read`'s part."""
+        digest, size = self.journal.keep(source)
+        with self.ledger.write() as session:
+            known = session.exec(select(SourceFile).where(SourceFile.digest == digest)).first()
+            if known is not None:
+                record(session, Event("file.repeated", known.id, {"name": name, "size": size}, actor))
+                session.expunge(known)
+                return known, False
+            file = SourceFile(
+                id=new_id(), digest=digest, name=name, size=size, source=origin, state="received", received_at=now()
+            )
+            session.add(file)
+            detail = {"name": name, "size": size, "sha256": digest}
+            record(session, Event("file.received", file.id, detail, actor))
+            session.flush()
+            session.refresh(file)
+            session.expunge(file)
+            return file, True
+
+    def pending(self) -> list[str]:
+        """Ids of files that were received and are not read to their end, oldest first."""
+        with self.ledger.read() as session:
+            statement = select(SourceFile.id).where(col(SourceFile.state).in_(("received", "reading")))
+            return list(session.exec(statement.order_by(col(SourceFile.id))))
+
+    def read(self, file_id: str) -> SourceFile:
+        """Read a received file from where it stands to its end."""
+        with self.ledger.read() as session:
+            file = session.get_one(SourceFile, file_id)
+        if file.state in ("done", "refused"):
+            return file
+        with self.journal.opened(file.digest, Path(file.name).suffix) as path:
+            try:
+                sheet = FrontSheet(path)
+            except FileRefused as refusal:
+                return self._finish(file_id, refusal)
+            with self.ledger.write() as session:
+                file = session.get_one(SourceFile, file_id)
+                file.state, file.layout, file.encoding = "reading", sheet.header.layout.id, sheet.table.encoding
+                session.add(file)
+            arguments = (
+                list(sheet.header.names),
+                file_id,
+                str(self.key_file),
+                self.choices,
+                str(self.dictionaries) if self.dictionaries else None,
+            )
+            results = ordered(
+                prepare_rows,
+                batched(sheet.table.rows(skip=file.rows_done), BATCH_ROWS),
+                workers=1 if file.size <= SMALL_FILE else self.workers,
+                initializer=start_worker,
+                arguments=arguments,
+            )
+            for rows in results:
+                with self.ledger.write() as session:
+                    self._write(session, file_id, rows)
+        return self._finish(file_id, None)
+
+    def _write(self, session: Session, file_id: str, rows: list[PreparedRow]) -> None:
+        """One batch, in the caller's transaction."""
+        good = [(row, row.stay) for row in rows if row.stay is not None]
+        recorded = stays.record(
+            session,
+            [
+                stays.NewVersion(stay.identity, stay.window, stay.digest, stay.sealed_body, f"{file_id}#{row.row}")
+                for row, stay in good
+            ],
+        )
+        outcome_of = {row.row: item for (row, _), item in zip(good, recorded, strict=True)}
+        owed = [
+            submissions.Owed(item.stay_id, item.version_id, stay.window, stay.drafts)
+            for (_, stay), item in zip(good, recorded, strict=True)
+            if item.changed
+        ]
+        events = submissions.draft(session, owed, self.reviewed)
+        messages, facts = [], []
+        counts = {"read": 0, "unchanged": 0, "refused": 0}
+        for row in rows:
+            done = outcome_of.get(row.row)
+            outcome = "refused" if done is None else "read" if done.changed else "unchanged"
+            counts[outcome] += 1
+            messages.append(
+                {
+                    "file_id": file_id,
+                    "row": row.row,
+                    "offset": row.offset,
+                    "length": row.length,
+                    "outcome": outcome,
+                    "reason": row.reason,
+                    "field": row.field,
+                    "note": row.note,
+                    "stay_id": done.stay_id if done is not None else None,
+                }
+            )
+            if done is None:
+                facts.append(Event("row.refused", f"{file_id}#{row.row}", {"reason": row.reason, "field": row.field}))
+            elif done.changed:
+                facts.append(Event("stay.recorded", f"stay:{done.stay_id}.{done.number}", {"message": f"{file_id}#{row.row}"}))
+        session.execute(insert(Message), messages)
+        file = session.get_one(SourceFile, file_id)
+        file.rows_done = rows[-1].row
+        file.rows_read += counts["read"]
+        file.rows_unchanged += counts["unchanged"]
+        file.rows_refused += counts["refused"]
+        session.add(file)
+        record(session, *facts, *events)
+
+    def _finish(self, file_id: str, refusal: FileRefused | None) -> SourceFile:
+        with self.ledger.write() as session:
+            file = session.get_one(SourceFile, file_id)
+            file.finished_at = now()
+            if refusal is not None:
+                file.state, file.reason, file.message = "refused", refusal.reason, str(refusal)
+                record(session, Event("file.refused", file_id, {"reason": refusal.reason}))
+            else:
+                file.state = "done"
+                counts = {"read": file.rows_read, "unchanged": file.rows_unchanged, "refused": file.rows_refused}
+                record(session, Event("file.read", file_id, counts))
+            session.add(file)
+            session.flush()
+            session.refresh(file)
+            session.expunge(file)
+            return file

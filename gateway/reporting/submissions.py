@@ -1,0 +1,228 @@
+"""Submissions in the ledger: what each platform is owed of each stay, in versions.
+
+A version is never changed once it may have left; a later fact makes a new version that amends or withdraws it. A version that has
+not left yet is superseded by its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from conformance.checks.finding import Finding
+from gateway.audit.log import Event
+from gateway.model.errors import ZhibaoError
+from gateway.reporting.preparing import RECORD_PLACE, PreparedDraft
+from gateway.reporting.states import Ours, Theirs, step_ours, step_theirs
+from gateway.store.ledger import new_id, now
+from gateway.store.tables import Submission, SubmissionVersion
+from gateway.store.vault import Vault
+from mappings.profile import profile
+
+_MAY_BE_KNOWN = frozenset({Ours.SENDING, Ours.UNCERTAIN, Ours.SENT})
+_NOT_LEFT = frozenset({Ours.BLOCKED, Ours.AWAITING_REVIEW, Ours.READY, Ours.QUEUED, Ours.FAILED})
+
+
+class NoSuchSubmission(ZhibaoError):
+    """The ledger has no such submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The drafts of one recorded stay version."""
+
+    stay_id: int
+    stay_version_id: int
+    window: str
+    drafts: Iterable[PreparedDraft]
+
+
+def draft(session: Session, owed: Iterable[Owed], reviewed: Mapping[str, bool]) -> list[Event]:
+    """Bring submissions up to date with recorded stays; the audit events of what changed. ``reviewed`` tells by platform whether
+    a person reviews each report before it goes out."""
+    owed = list(owed)
+    stay_ids = [item.stay_id for item in owed]
+    known = {
+        (row.platform, row.stay_id): row
+        for row in session.exec(select(Submission).where(col(Submission.stay_id).in_(stay_ids)))
+    }
+    submissions: list[dict[str, object]] = []
+    versions: list[dict[str, object]] = []
+    events: list[Event] = []
+    at = now()
+    for item in owed:
+        for made in item.drafts:
+            submission = known.get((made.platform, item.stay_id))
+            if submission is None and made.due:
+                submission = Submission(
+                    id=new_id(), platform=made.platform, stay_id=item.stay_id, window=item.window, created_at=at
+                )
+                submissions.append(submission.model_dump())
+                version = _version(submission, 1, item, made, reviewed, at)
+                known[(made.platform, item.stay_id)] = submission
+            elif submission is not None:
+                session.flush()
+                _insert(session, submissions, versions)
+                successor = _successor(session, submission, item, made, reviewed, at, events)
+                if successor is None:
+                    continue
+                version = successor
+            else:
+                continue
+            versions.append(version.model_dump())
+            events.append(_drafted(version))
+    _insert(session, submissions, versions)
+    return events
+
+
+def _insert(session: Session, submissions: list[dict[str, object]], versions: list[dict[str, object]]) -> None:
+    if submissions:
+        session.execute(insert(Submission), submissions)
+        submissions.clear()
+    if versions:
+        session.execute(insert(SubmissionVersion), versions)
+        versions.clear()
+
+
+def _drafted(version: SubmissionVersion) -> Event:
+    return Event(
+        "submission.drafted",
+        version.id,
+        {"platform": version.platform, "operation": version.operation, "state": version.our_state, "rules": version.rules},
+    )
+
+
+def _version(
+    submission: Submission,
+    number: int,
+    item: Owed,
+    made: PreparedDraft,
+    reviewed: Mapping[str, bool],
+    at: datetime,
+    *,
+    operation: str = "submit",
+    replaces: str = "",
+) -> SubmissionVersion:
+    window = profile(made.platform).cadence.window_of(item.window)
+    if made.blocked:
+        state = Ours.BLOCKED
+    elif reviewed.get(made.platform, False) or made.review:
+        state = Ours.AWAITING_REVIEW
+    else:
+        state = Ours.READY
+    return SubmissionVersion(
+        id=f"{submission.id}.{number}",
+        submission_id=submission.id,
+        platform=made.platform,
+        number=number,
+        stay_version_id=item.stay_version_id,
+        operation=operation,
+        replaces=replaces,
+        our_state=step_ours(Ours.DRAFTED, state),
+        platform_state=Theirs.UNKNOWN,
+        due_from=max(window.opens, at) if window.state(at) == "waiting" else at,
+        late=window.state(at) == "backfill",
+        rules=made.rules,
+        reason=made.reason,
+        findings=made.findings,
+        digest=made.digest,
+        sealed_record=made.sealed_record,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _successor(
+    session: Session,
+    submission: Submission,
+    item: Owed,
+    made: PreparedDraft,
+    reviewed: Mapping[str, bool],
+    at: datetime,
+    events: list[Event],
+) -> SubmissionVersion | None:
+    """The next version of an existing submission, or None when nothing changes for the platform."""
+    submission = session.merge(submission)
+    versions = history(session, submission.id)
+    latest = versions[-1]
+    if made.due and made.digest == latest.digest and latest.operation != "withdraw" and latest.our_state != Ours.BLOCKED:
+        return None
+    if not made.due and latest.operation == "withdraw":
+        return None
+    if latest.our_state in _NOT_LEFT:
+        move(latest, Ours.SUPERSEDED, events, reason="newer version")
+        session.add(latest)
+    known = [v for v in versions if v.our_state in _MAY_BE_KNOWN and v.platform_state != Theirs.WITHDRAWN]
+    replaced = known[-1] if known else None
+    if not made.due:
+        if replaced is None:
+            return None
+        made = msgspec.structs.replace(
+            made, due=True, blocked=False, review=False, digest=replaced.digest, sealed_record=replaced.sealed_record
+        )
+        operation = "withdraw"
+    else:
+        operation = "amend" if replaced is not None and replaced.operation != "withdraw" else "submit"
+    submission.current = latest.number + 1
+    submission.window = item.window
+    session.add(submission)
+    return _version(
+        submission,
+        submission.current,
+        item,
+        made,
+        reviewed,
+        at,
+        operation=operation,
+        replaces=replaced.id if replaced is not None and operation != "submit" else "",
+    )
+
+
+def history(session: Session, submission_id: str) -> list[SubmissionVersion]:
+    """All versions of a submission, oldest first."""
+    statement = select(SubmissionVersion).where(SubmissionVersion.submission_id == submission_id)
+    return list(session.exec(statement.order_by(col(SubmissionVersion.number))))
+
+
+def version(session: Session, id: str) -> SubmissionVersion:
+    """A version by its id, or the current version of a submission. Raises `NoSuchSubmission`."""
+    row = session.get(SubmissionVersion, id)
+    if row is None and (submission := session.get(Submission, id)) is not None:
+        row = session.get(SubmissionVersion, f"{submission.id}.{submission.current}")
+    if row is None:
+        raise NoSuchSubmission(f"没有编号为 {id} 的上报", english=f"no submission {id}")
+    return row
+
+
+def record_of(vault: Vault, row: SubmissionVersion) -> dict[str, str]:
+    """The rendered record of a version."""
+    return msgspec.json.decode(vault.open(row.sealed_record, RECORD_PLACE), type=dict[str, str])
+
+
+def findings_of(row: SubmissionVersion) -> list[Finding]:
+    """The findings of a version."""
+    return msgspec.json.decode(row.findings.encode(), type=list[Finding])
+
+
+def move(
+    row: SubmissionVersion, to: Ours, events: list[Event], *, actor: str = "zhibao", reason: str = ""
+) -> None:
+    """Move our side of a version along the transition table and note it for the audit log. Raises `IllegalTransition`."""
+    before = row.our_state
+    row.our_state = step_ours(before, to)
+    row.updated_at = now()
+    detail = {"from": before, "to": str(to)} | ({"reason": reason} if reason else {})
+    events.append(Event("submission.ours", row.id, detail, actor))
+
+
+def move_platform(row: SubmissionVersion, to: Theirs, events: list[Event], *, receipt: str = "") -> None:
+    """Move the platform side of a version and note it. Raises `IllegalTransition`."""
+    before = row.platform_state
+    row.platform_state = step_theirs(before, to)
+    row.updated_at = now()
+    events.append(Event("submission.platform", row.id, {"from": before, "to": str(to), "receipt": receipt}))

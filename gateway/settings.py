@@ -1,0 +1,139 @@
+"""Settings of one installation, read from a TOML file.
+
+``zhibao init DIR`` writes a commented file. Relative paths count from the file's folder. Nothing secret stands in it: keys and
+platform secrets are files of their own, readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gateway.model.errors import ConfigurationError
+from mappings.profile import platform_ids
+
+CONFIG_NAME = "zhibao.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+class Server(_Section):
+    """Where the API listens. Anything but loopback needs TLS."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8750, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Intake(_Section):
+    """The watched folder and how many processes read from it. ``settle_seconds``: a file is taken once its size has not
+    changed for that long."""
+
+    inbox: Path = Path("inbox")
+    workers: int = Field(2, ge=1, le=64)
+    settle_seconds: float = Field(2.0, ge=0)
+    scan_seconds: float = Field(2.0, gt=0)
+
+
+class Platform(_Section):
+    """What a hospital decides about one platform; what the platform wants stands in its profile."""
+
+    enabled: bool = True
+    review: bool = False
+    transport: Literal["rest", "folder"] | None = None
+    url: str = ""
+    account: str = ""
+    secret_file: Path | None = None
+    outbox: Path = Path("outbox")
+    encoding: str | None = None
+    switches: dict[str, bool] = {}
+    age_reference: Literal["admission", "discharge"] | None = None
+    concurrency: int = Field(4, ge=1, le=64)
+    per_second: float = Field(20.0, gt=0)
+    retry_first_seconds: float = Field(5.0, gt=0)
+    retry_longest_seconds: float = Field(1800.0, gt=0)
+    receipts_seconds: float = Field(60.0, gt=0)
+    timeout_seconds: float | None = None
+
+
+class Settings(_Section):
+    """The whole configuration; `load` reads it, `directory` is where its file stands."""
+
+    directory: Path = Path()
+    data: Path = Path("data")
+    ledger: str = ""
+    engine: str = ""
+    dictionaries: Path | None = None
+    server: Server = Server()
+    intake: Intake = Intake()
+    platforms: dict[str, Platform] = {}
+
+    @model_validator(mode="after")
+    def _known_platforms(self) -> Settings:
+        unknown = sorted(set(self.platforms) - set(platform_ids()))
+        if unknown:
+            raise ValueError(f"没有这样的平台：{'、'.join(unknown)}（可用：{'、'.join(platform_ids())}）")
+        return self
+
+    def path(self, relative: Path) -> Path:
+        """A path of the configuration, counted from its folder."""
+        return relative if relative.is_absolute() else self.directory / relative
+
+    @property
+    def data_dir(self) -> Path:
+        return self.path(self.data)
+
+    @property
+    def key_file(self) -> Path:
+        return self.path(Path("zhibao.keys"))
+
+    @property
+    def ledger_url(self) -> str:
+        return self.ledger or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+    @property
+    def engine_url(self) -> str:
+        """The workflow engine's own database: its file is never the ledger's."""
+        return self.engine or f"sqlite:///{self.data_dir / 'engine.sqlite'}"
+
+
+def load(path: Path) -> Settings:
+    """Read the configuration file. Raises `ConfigurationError` that names the setting at fault."""
+    if path.is_dir():
+        path = path / CONFIG_NAME
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"找不到配置文件 {path.name}", action="请先运行 zhibao init 目录，再用 --config 指定", english="no configuration"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration") from None
+    try:
+        settings = Settings(**data, directory=path.parent.resolve())
+    except ValidationError as error:
+        faults = "；".join(f"{'.'.join(map(str, e['loc'])) or '配置'}：{e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"配置文件 {path.name} 有误：{faults}", english="invalid configuration") from None
+    server = settings.server
+    if not server.loopback and (server.tls_certificate is None or server.tls_key is None):
+        raise ConfigurationError(
+            f"监听地址 {server.host} 可被其他机器访问，但没有配置 TLS 证书",
+            action="请配置 server.tls_certificate 和 server.tls_key，或改回 127.0.0.1",
+            english="a non-loopback address needs TLS",
+        )
+    return settings
