@@ -100,5 +100,3 @@ def _apply(stay: Stay, correction: Correction) -> str:
         value = value.code
     paths.put(stay, field.path, value)
     return field.path
-
-

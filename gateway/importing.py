@@ -44,7 +44,9 @@ class Importer:
     workers: int = 2
     dictionaries: Path | None = None
 
-    def receive(self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao") -> tuple[SourceFile, bool]:
+    def receive(
+        self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao"
+    ) -> tuple[SourceFile, bool]:
         """Keep a file and note it in the ledger; (the file, whether it is new). Reading it is `read`'s part."""
         digest, size = self.journal.keep(source)
         with self.ledger.write() as session:
@@ -143,7 +145,9 @@ class Importer:
             if done is None:
                 facts.append(Event("row.refused", f"{file_id}#{row.row}", {"reason": row.reason, "field": row.field}))
             elif done.changed:
-                facts.append(Event("stay.recorded", f"stay:{done.stay_id}.{done.number}", {"message": f"{file_id}#{row.row}"}))
+                facts.append(
+                    Event("stay.recorded", f"stay:{done.stay_id}.{done.number}", {"message": f"{file_id}#{row.row}"})
+                )
         session.execute(insert(Message), messages)
         file = session.get_one(SourceFile, file_id)
         file.rows_done = rows[-1].row

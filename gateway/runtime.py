@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from adapters.transports.rest import RestTransport
@@ -76,7 +77,9 @@ class Gateway:
             every(0.3, self.engine.sweep, "sweeper"),
         ]
         for id in self.engine.lanes:
-            self._stops.append(every(self.platforms[id].receipts_seconds, lambda id=id: self.fetch_receipts(id), "receipts"))
+            self._stops.append(
+                every(self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id), "receipts")
+            )
 
     def close(self) -> None:
         """Stop work and close the ledger."""
@@ -170,10 +173,10 @@ class Gateway:
             path = self.settings.path(chosen.secret_file)
             if path.stat().st_mode & 0o077:
                 raise ConfigurationError(
-                    f"密钥文件 {path.name} 可被其他用户读取", action=f"请执行 chmod 600 {path.name}", english="secret file"
+                    f"密钥文件 {path.name} 可被其他用户读取",
+                    action=f"请执行 chmod 600 {path.name}",
+                    english="secret file",
                 )
             secret = path.read_text("utf-8").strip()
         timeout = chosen.timeout_seconds or float(described.settings["rest"]["timeout_seconds"])
-        return RestChannel(
-            described, RestTransport(chosen.url, account=chosen.account, secret=secret, timeout=timeout)
-        )
+        return RestChannel(described, RestTransport(chosen.url, account=chosen.account, secret=secret, timeout=timeout))

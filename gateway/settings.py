@@ -27,7 +27,7 @@ class Server(_Section):
     """Where the API listens. Anything but loopback needs TLS."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8750, ge=0, le=65535)
+    port: int = Field(default=8750, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -45,9 +45,9 @@ class Intake(_Section):
     changed for that long."""
 
     inbox: Path = Path("inbox")
-    workers: int = Field(2, ge=1, le=64)
-    settle_seconds: float = Field(2.0, ge=0)
-    scan_seconds: float = Field(2.0, gt=0)
+    workers: int = Field(default=2, ge=1, le=64)
+    settle_seconds: float = Field(default=2.0, ge=0)
+    scan_seconds: float = Field(default=2.0, gt=0)
 
 
 class Platform(_Section):
@@ -63,11 +63,11 @@ class Platform(_Section):
     encoding: str | None = None
     switches: dict[str, bool] = {}
     age_reference: Literal["admission", "discharge"] | None = None
-    concurrency: int = Field(4, ge=1, le=64)
-    per_second: float = Field(20.0, gt=0)
-    retry_first_seconds: float = Field(5.0, gt=0)
-    retry_longest_seconds: float = Field(1800.0, gt=0)
-    receipts_seconds: float = Field(60.0, gt=0)
+    concurrency: int = Field(default=4, ge=1, le=64)
+    per_second: float = Field(default=20.0, gt=0)
+    retry_first_seconds: float = Field(default=5.0, gt=0)
+    retry_longest_seconds: float = Field(default=1800.0, gt=0)
+    receipts_seconds: float = Field(default=60.0, gt=0)
     timeout_seconds: float | None = None
 
 
@@ -120,10 +120,14 @@ def load(path: Path) -> Settings:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"找不到配置文件 {path.name}", action="请先运行 zhibao init 目录，再用 --config 指定", english="no configuration"
+            f"找不到配置文件 {path.name}",
+            action="请先运行 zhibao init 目录，再用 --config 指定",
+            english="no configuration",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration") from None
+        raise ConfigurationError(
+            f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration"
+        ) from None
     try:
         settings = Settings(**data, directory=path.parent.resolve())
     except ValidationError as error:

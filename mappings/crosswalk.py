@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 
 from gateway.model.values import Coded
@@ -26,7 +26,7 @@ class Crosswalk:
             self._into.setdefault(from_system, {})[(to_system, to_code)] = from_code
 
     @staticmethod
-    @lru_cache(maxsize=None)
+    @cache
     def load(name: str) -> Crosswalk:
         """The packaged crosswalk of that name."""
         path = files("mappings").joinpath("codes", "crosswalks", f"{name}.csv")

@@ -13,7 +13,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,14 @@ class Dictionaries:
         return isinstance(code, str) and operations is not None and bool(operations.category(code))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _packaged(name: str) -> CodeSystem:
     data = files("mappings").joinpath("codes", "icd", _PACKAGED[name]).read_bytes()
     text = gzip.decompress(data).decode() if _PACKAGED[name].endswith(".gz") else data.decode()
     return CodeSystem(csv.DictReader(io.StringIO(text)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _from_file(path: Path) -> CodeSystem:
     with path.open(encoding="utf-8-sig", newline="") as handle:
         return CodeSystem(csv.DictReader(handle))
@@ -117,7 +117,7 @@ class ValueSet:
         return self.names.get(code, "")
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_value_sets() -> dict[str, ValueSet]:
     """All packaged value sets by id (``RC001``, ``TCM_RC002``). RC036 prints 01-09 in labels and 1-9 as values: both count."""
     found: dict[str, ValueSet] = {}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from operator import attrgetter
 from typing import Any
@@ -285,7 +285,7 @@ def _field(row: dict[str, str], repeat: int, id: str) -> Field:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def layout(id: str) -> Layout:
     """The layout ``2020``, ``2019``, ``tcm2019`` or ``pcode``. Raises `ConfigurationError` for any other word."""
     if id not in LAYOUT_FILES:

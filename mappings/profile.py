@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -66,7 +66,7 @@ def platform_ids() -> list[str]:
     return sorted(entry.name for entry in root.iterdir() if entry.joinpath("profile.toml").is_file())
 
 
-@lru_cache(maxsize=None)
+@cache
 def profile(id: str) -> Profile:
     """The profile of a platform. Raises `ConfigurationError` when there is none of that id or it is incomplete."""
     if id not in platform_ids():

@@ -83,7 +83,7 @@ class ReportingScope:
         self._facts = {"discharged": day_of(stay.discharge.time) is not None, "age": -1 if age is None else age}
         for rule in self._requirements:
             if not self._holds(rule):
-                return Decision(False, (rule.id,), self._unmet(rule, stay, age), review=age is None)
+                return Decision(False, (rule.id,), self._unmet(rule, age), review=age is None)
         codes = [_SIGNS.sub("", code).upper().replace("X", "x") for code in stay.diagnosis_codes()]
         principal = stay.diagnoses.principal.condition
         first = _SIGNS.sub("", principal.code).upper() if principal is not None and principal.code else ""
@@ -135,7 +135,7 @@ class ReportingScope:
         assert rule.when is not None
         return rule.when.evaluate(self._context) is True
 
-    def _unmet(self, rule: ScopeRule, stay: Stay, age: int | None) -> str:
+    def _unmet(self, rule: ScopeRule, age: int | None) -> str:
         if rule.id == "S-AGE":
             if age is None:
                 return "无法确定就诊时年龄：没有可用的出生日期和年龄，请先补填"

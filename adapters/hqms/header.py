@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from adapters.hqms.cells import INVISIBLE
 from gateway.model.errors import FileRefused
@@ -103,7 +103,7 @@ def _find(id: str, name: str) -> Field | None:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _lookup(id: str) -> dict[str, Field]:
     """Every spelling of every column of a layout. A Chinese name that several columns share belongs to the first of them;
     the official code always wins."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from operator import attrgetter
 from typing import Any, get_args
 
@@ -195,7 +195,7 @@ def cell_reader(id: str, code: str) -> CellReader:
     return _cell_readers(id)[code]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cell_readers(id: str) -> dict[str, CellReader]:
     """A reader per column of a layout; repeats share their code table."""
     chosen, general = layout(id), layout("2020")

@@ -30,7 +30,9 @@ def csv_bytes(
     for an encoding that cannot hold every name (GBK, for one, lacks characters that stand in real names)."""
     if encoding.lower() not in ENCODINGS:
         raise ConfigurationError(
-            f"不支持的编码：{encoding}", action=f"可用：{'、'.join(ENCODINGS)}", english=f"unsupported encoding {encoding}"
+            f"不支持的编码：{encoding}",
+            action=f"可用：{'、'.join(ENCODINGS)}",
+            english=f"unsupported encoding {encoding}",
         )
     text = io.StringIO(newline="")
     writer = csv.writer(text)

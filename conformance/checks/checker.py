@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from conformance.checks.finding import Finding
-from conformance.checks.functions import FUNCTIONS, dictionary_functions, value_set_functions
+from conformance.checks.functions import FUNCTIONS, day, dictionary_functions, num, num0, value_set_functions
 from conformance.checks.plain import plain_value
 from conformance.checks.rules import Rule, load_rules, numbered, repeat_range
 from mappings.cadence import CHINA
@@ -92,7 +92,7 @@ class Checker:
         self._values: dict[str, Any] = {}
         functions = {
             **FUNCTIONS,
-            **value_set_functions({name: value_set.codes for name, value_set in value_sets.items()}),
+            **value_set_functions(value_sets),
             **dictionary_functions(self._dictionaries),
         }
         self._context = context(functions, self._resolve)
@@ -246,9 +246,9 @@ class Checker:
             return True
         match column.type:
             case "int" | "decimal":
-                return not math.isnan(FUNCTIONS["num"](text))
+                return not math.isnan(num(text))
             case "date" | "datetime":
-                return bool(FUNCTIONS["day"](text))
+                return bool(day(text))
             case _:
                 return True
 
@@ -297,8 +297,7 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
         return lambda record: " ".join([v for c in codes if (v := record.get(c)) and v != "-"])
 
     def fee_sum(record: Record) -> float:
-        number = FUNCTIONS["num0"]
-        return math.fsum(number(record.get(code, "")) for code in fees if code in record)
+        return math.fsum(num0(record.get(code, "")) for code in fees if code in record)
 
     return {
         "DX": joined([principal, *others]),

@@ -128,7 +128,9 @@ def entered_receipts(text: str) -> Iterable[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(text))
     header = [names.get(name.strip(), name.strip()) for name in reader.fieldnames or ()]
     if not {"A48", "A49", "status"} <= set(header):
-        raise UnusableInput("回执表缺少列", action="至少需要：病案号、住院次数、结果", english="receipt columns missing")
+        raise UnusableInput(
+            "回执表缺少列", action="至少需要：病案号、住院次数、结果", english="receipt columns missing"
+        )
     reader.fieldnames = header
     for line in reader:
         status = line.get("status", "").strip()

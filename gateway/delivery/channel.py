@@ -152,7 +152,9 @@ def _json(answer: Answer) -> dict[str, Any]:
 def _delivered(answer: Answer, key: str) -> Delivered:
     parsed = _json(answer)
     if parsed.get("key") not in (None, key):
-        raise PermanentFailure("平台的答复与所发上报不符", action="请联系平台核对", english="answer is about another key")
+        raise PermanentFailure(
+            "平台的答复与所发上报不符", action="请联系平台核对", english="answer is about another key"
+        )
     return Delivered(str(parsed.get("record_id", "")), answer.status, answer.body)
 
 

@@ -82,8 +82,8 @@ class Lane:
 
     def pause(self, tries: int, wish: float | None) -> float:
         """Seconds to wait after ``tries`` failures: growing, with jitter, never shorter than the platform's wish."""
-        backoff = min(self.retry_first_seconds * 2 ** min(tries, 20), self.retry_longest_seconds)
-        return max(wish or 0.0, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+        backoff: float = min(self.retry_first_seconds * 2 ** min(tries, 20), self.retry_longest_seconds)
+        return max(wish or 0.0, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
 
 class Engine:

@@ -79,7 +79,11 @@ def apply(
         if row is not None:
             session.add(row)
         action = "receipt.applied" if applied else "receipt.kept"
-        detail = {"platform": platform, "status": status or incoming.status, "fields": [r.field for r in incoming.reasons]}
+        detail = {
+            "platform": platform,
+            "status": status or incoming.status,
+            "fields": [r.field for r in incoming.reasons],
+        }
         record(session, Event(action, row.id if row is not None else incoming.receipt_key, detail), *events)
         session.flush()
     return fresh

@@ -51,9 +51,7 @@ class Drafter:
     def __init__(self, choice: PlatformChoice, *, dictionaries: Path | None = None) -> None:
         self.profile = profile(choice.id)
         self.scope = self.profile.scope(switches=choice.switches, age_reference=choice.age_reference)
-        self.checker = Checker(
-            self.profile.layout, self.profile.check_tables, dictionaries=Dictionaries(dictionaries)
-        )
+        self.checker = Checker(self.profile.layout, self.profile.check_tables, dictionaries=Dictionaries(dictionaries))
 
     def draft(self, stay: Stay) -> Draft:
         """The draft of one stay."""

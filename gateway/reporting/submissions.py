@@ -93,7 +93,12 @@ def _drafted(version: SubmissionVersion) -> Event:
     return Event(
         "submission.drafted",
         version.id,
-        {"platform": version.platform, "operation": version.operation, "state": version.our_state, "rules": version.rules},
+        {
+            "platform": version.platform,
+            "operation": version.operation,
+            "state": version.our_state,
+            "rules": version.rules,
+        },
     )
 
 
@@ -150,7 +155,12 @@ def _successor(
     submission = session.merge(submission)
     versions = history(session, submission.id)
     latest = versions[-1]
-    if made.due and made.digest == latest.digest and latest.operation != "withdraw" and latest.our_state != Ours.BLOCKED:
+    if (
+        made.due
+        and made.digest == latest.digest
+        and latest.operation != "withdraw"
+        and latest.our_state != Ours.BLOCKED
+    ):
         return None
     if not made.due and latest.operation == "withdraw":
         return None
@@ -209,9 +219,7 @@ def findings_of(row: SubmissionVersion) -> list[Finding]:
     return msgspec.json.decode(row.findings.encode(), type=list[Finding])
 
 
-def move(
-    row: SubmissionVersion, to: Ours, events: list[Event], *, actor: str = "zhibao", reason: str = ""
-) -> None:
+def move(row: SubmissionVersion, to: Ours, events: list[Event], *, actor: str = "zhibao", reason: str = "") -> None:
     """Move our side of a version along the transition table and note it for the audit log. Raises `IllegalTransition`."""
     before = row.our_state
     row.our_state = step_ours(before, to)
