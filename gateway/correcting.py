@@ -35,9 +35,7 @@ class Correction:
     value: str
 
 
-def correct(
-    importer: Importer, stay_id: int, corrections: list[Correction], *, actor: str, reason: str
-) -> stays.Recorded:
+def correct(importer: Importer, stay_id: int, corrections: list[Correction], *, actor: str, reason: str) -> stays.Recorded:
     """Make a new version of a stay. Raises `UnusableInput` for an unknown field, a value that is none of its type, or an item of
     the stay's identity; `NoSuchStay` for an unknown stay."""
     if not corrections or not reason.strip():
@@ -64,9 +62,7 @@ def _store(
     fields: list[str],
 ) -> stays.Recorded:
     made = preparer.prepare(stay)
-    version = stays.NewVersion(
-        made.identity, made.window, made.digest, made.sealed_body, f"{PERSON}:{actor}", by_person=True
-    )
+    version = stays.NewVersion(made.identity, made.window, made.digest, made.sealed_body, f"{PERSON}:{actor}", by_person=True)
     (recorded,) = stays.record(session, [version])
     if recorded.changed:
         owed = submissions.Owed(recorded.stay_id, recorded.version_id, made.window, made.drafts)

@@ -44,9 +44,7 @@ class Importer:
     workers: int = 2
     dictionaries: Path | None = None
 
-    def receive(
-        self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao"
-    ) -> tuple[SourceFile, bool]:
+    def receive(self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao") -> tuple[SourceFile, bool]:
         """Keep a file and note it in the ledger; (the file, whether it is new). Reading it is `read`'s part."""
         digest, size = self.journal.keep(source)
         with self.ledger.write() as session:
@@ -55,9 +53,7 @@ class Importer:
                 record(session, Event("file.repeated", known.id, {"name": name, "size": size}, actor))
                 session.expunge(known)
                 return known, False
-            file = SourceFile(
-                id=new_id(), digest=digest, name=name, size=size, source=origin, state="received", received_at=now()
-            )
+            file = SourceFile(id=new_id(), digest=digest, name=name, size=size, source=origin, state="received", received_at=now())
             session.add(file)
             detail = {"name": name, "size": size, "sha256": digest}
             record(session, Event("file.received", file.id, detail, actor))
@@ -145,9 +141,7 @@ class Importer:
             if done is None:
                 facts.append(Event("row.refused", f"{file_id}#{row.row}", {"reason": row.reason, "field": row.field}))
             elif done.changed:
-                facts.append(
-                    Event("stay.recorded", f"stay:{done.stay_id}.{done.number}", {"message": f"{file_id}#{row.row}"})
-                )
+                facts.append(Event("stay.recorded", f"stay:{done.stay_id}.{done.number}", {"message": f"{file_id}#{row.row}"}))
         session.execute(insert(Message), messages)
         file = session.get_one(SourceFile, file_id)
         file.rows_done = rows[-1].row

@@ -42,9 +42,7 @@ class Gateway:
             ledger=self.ledger,
             journal=Journal(settings.data_dir / "raw", self.vault),
             key_file=settings.key_file,
-            choices=tuple(
-                PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()
-            ),
+            choices=tuple(PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()),
             reviewed={id: chosen.review for id, chosen in self.platforms.items()},
             workers=settings.intake.workers,
             dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,
@@ -77,9 +75,7 @@ class Gateway:
             every(0.3, self.engine.sweep, "sweeper"),
         ]
         for id in self.engine.lanes:
-            self._stops.append(
-                every(self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id), "receipts")
-            )
+            self._stops.append(every(self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id), "receipts"))
 
     def close(self) -> None:
         """Stop work and close the ledger."""

@@ -125,9 +125,7 @@ def load(path: Path) -> Settings:
             english="no configuration",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration"
-        ) from None
+        raise ConfigurationError(f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration") from None
     try:
         settings = Settings(**data, directory=path.parent.resolve())
     except ValidationError as error:

@@ -30,7 +30,7 @@ class Crosswalk:
     def load(name: str) -> Crosswalk:
         """The packaged crosswalk of that name."""
         path = files("mappings").joinpath("codes", "crosswalks", f"{name}.csv")
-        with path.open(encoding="utf-8", newline="") as handle:
+        with path.open(encoding="utf-8") as handle:
             rows = list(csv.reader(handle))[1:]
         return Crosswalk([(row[0], row[1], row[2], row[3]) for row in rows])
 

@@ -152,8 +152,7 @@ class _Writer:
         self.parent: Callable[[Stay], Any] = attrgetter(group.parent) if group.parent else _itself
         self.leaves = [(leaf.name, leaf.field.code, _formatter(leaf.field, crosswalk)) for leaf in group.leaves]
         self.pairs = [
-            (pair.name, pair.code and pair.code.field.code, pair.display and pair.display.field.code)
-            for pair in group.pairs
+            (pair.name, pair.code and pair.code.field.code, pair.display and pair.display.field.code) for pair in group.pairs
         ]
 
     def write(self, node: Any, record: dict[str, str]) -> None:
@@ -236,7 +235,7 @@ def _group(fields: tuple[Field, ...]) -> list[Group]:
 
 
 def _read_table(name: str) -> list[dict[str, str]]:
-    with files("mappings").joinpath(name).open(encoding="utf-8", newline="") as handle:
+    with files("mappings").joinpath(name).open(encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
 

@@ -53,9 +53,7 @@ class Profile:
     facts: tuple[Fact, ...]
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def scope(
-        self, *, switches: Mapping[str, bool] | None = None, age_reference: AgeReference | None = None
-    ) -> ReportingScope:
+    def scope(self, *, switches: Mapping[str, bool] | None = None, age_reference: AgeReference | None = None) -> ReportingScope:
         """The reporting scope under a hospital's settings."""
         return load_scope(self.id, switches=switches, age_reference=age_reference or self.age_reference)
 
@@ -71,9 +69,7 @@ def profile(id: str) -> Profile:
     """The profile of a platform. Raises `ConfigurationError` when there is none of that id or it is incomplete."""
     if id not in platform_ids():
         known = "、".join(platform_ids())
-        raise ConfigurationError(
-            f"没有名为“{id}”的平台", action=f"可用的平台：{known}", english=f"unknown platform {id}"
-        )
+        raise ConfigurationError(f"没有名为“{id}”的平台", action=f"可用的平台：{known}", english=f"unknown platform {id}")
     data = tomllib.loads(files("mappings").joinpath("platforms", id, "profile.toml").read_text("utf-8"))
     try:
         return Profile(

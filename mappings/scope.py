@@ -88,9 +88,7 @@ class ReportingScope:
         principal = stay.diagnoses.principal.condition
         first = _SIGNS.sub("", principal.code).upper() if principal is not None and principal.code else ""
         matched = [
-            (rule, [code for code in codes if rule.matches_code(code)] if rule.start else [])
-            for rule in self._includes
-            if rule.on
+            (rule, [code for code in codes if rule.matches_code(code)] if rule.start else []) for rule in self._includes if rule.on
         ]
         hits = [(rule, found) for rule, found in matched if found or (rule.when is not None and self._holds(rule))]
         if hits:
@@ -176,7 +174,7 @@ def load_scope(
 ) -> ReportingScope:
     """The scope of a platform under a hospital's switches. Raises `ConfigurationError` for an expression that is no CEL."""
     path = files("mappings").joinpath("platforms", platform, "scope.csv")
-    with path.open(encoding="utf-8", newline="") as handle:
+    with path.open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     switches = switches or {}
     rules = [

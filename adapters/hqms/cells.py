@@ -29,9 +29,7 @@ _EDGES = " \t\r\n\v\f\u00a0\u3000" + INVISIBLE
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?").fullmatch
 _LOOSE_DECIMAL = re.compile(r"([+-]?)0*(\d[\d,]*)(\.\d+)?").fullmatch
 _DOT_ZERO = re.compile(r"(\d+)\.0+").fullmatch
-_LOOSE_TIME = re.compile(
-    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d+)?)?)?"
-).fullmatch
+_LOOSE_TIME = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d+)?)?)?").fullmatch
 _PARTIAL_DATE = re.compile(r"(?:19|20)\d{2}(?:-(?:0[1-9]|1[0-2]))?").fullmatch
 
 
@@ -133,9 +131,7 @@ def _string(text: str) -> str | None:
 
 
 def _int(text: str) -> int | None:
-    return (
-        int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") and len(text) < 19 else None
-    )
+    return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") and len(text) < 19 else None
 
 
 def _decimal(text: str) -> Decimal | None:

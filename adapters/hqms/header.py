@@ -44,11 +44,7 @@ class Header:
         for field in self.layout.fields:
             if field.repeat and field.code in present:
                 last[field.pattern] = field.repeat
-        return [
-            f.code
-            for f in self.layout.fields
-            if f.code not in present and (not f.repeat or f.repeat < last.get(f.pattern, 0))
-        ]
+        return [f.code for f in self.layout.fields if f.code not in present and (not f.repeat or f.repeat < last.get(f.pattern, 0))]
 
 
 def looks_like_header(cells: Sequence[str]) -> bool:

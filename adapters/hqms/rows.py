@@ -116,7 +116,7 @@ class _CompiledGroup:
             code = position.get(pair.code.field.code, -1) if pair.code else -1
             display = position.get(pair.display.field.code, -1) if pair.display else -1
             if code >= 0 or display >= 0:
-                fields = (pair.code and pair.code.field, pair.display and pair.display.field)
+                fields = (pair.code.field if pair.code else None, pair.display.field if pair.display else None)
                 self.pairs.append((code, display, pair.name, pair.system, fields))
 
     def read(self, cells: Sequence[str], stay: Stay, verbatim: dict[str, str], repairs: list[Repair]) -> None:
@@ -160,7 +160,7 @@ class _CompiledGroup:
     @staticmethod
     def _text(text: str, field: Field | None, verbatim: dict[str, str], repairs: list[Repair]) -> str:
         """A code or name cell of a pair: tidied; the placeholder goes to ``verbatim``."""
-        if len(text) > 1 and text.strip() is text or field is None:
+        if (len(text) > 1 and text.strip() is text) or field is None:
             return text
         _, tidy, kinds = _PLAIN.read(text)
         repairs.extend(Repair(field.code, kind, REPAIRS[kind]) for kind in kinds)

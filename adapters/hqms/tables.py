@@ -158,9 +158,7 @@ def _encoding(path: Path, wanted: str | None) -> tuple[str, int]:
     for candidate in candidates:
         if _decodes(path, candidate, start):
             return candidate, start
-    raise _refused(
-        "undecodable", "文件编码无法识别，含有损坏的字符", "请按 GB18030 或 UTF-8 编码重新导出，不要手工改动"
-    )
+    raise _refused("undecodable", "文件编码无法识别，含有损坏的字符", "请按 GB18030 或 UTF-8 编码重新导出，不要手工改动")
 
 
 def _decodes(path: Path, encoding: str, start: int) -> bool:
@@ -230,9 +228,7 @@ def _records(path: Path, encoding: str, start: int, limits: Limits) -> Iterator[
                 next(lines, None)
                 count += 1
                 message = "该行无法分列：引号未成对、单元格过长或含空字符，请检查后重新导出"
-                yield RowFault(
-                    count - (1 if header_pending else 0), "unreadable", message, before, lines.position - before
-                )
+                yield RowFault(count - (1 if header_pending else 0), "unreadable", message, before, lines.position - before)
                 reader = csv.reader(lines, strict=False)
                 continue
             if not cells:

@@ -87,7 +87,7 @@ class Checker:
         self._required = {
             f.code
             for f in layout.fields
-            if f.required == "M" and f.path in source.code_of_path or (f.required == "M" and not f.path)
+            if (f.required == "M" and f.path in source.code_of_path) or (f.required == "M" and not f.path)
         }
         self._values: dict[str, Any] = {}
         functions = {
@@ -176,9 +176,7 @@ class Checker:
             if code in self._required and code not in record:
                 self._check_cell(by_code[code], "", memory, findings)
 
-    def _check_cell(
-        self, field_: Field, text: str, memory: dict[tuple[str, str], Answer], found: list[Finding]
-    ) -> None:
+    def _check_cell(self, field_: Field, text: str, memory: dict[tuple[str, str], Answer], found: list[Finding]) -> None:
         key = (field_.pattern, text)
         answer = memory.get(key)
         if answer is None:
@@ -212,16 +210,12 @@ class Checker:
         if answer is None:
             self._values = dict(zip(unit.names, key, strict=True))
             answer = tuple(
-                [
-                    (rule, codes, outcome == "unknown")
-                    for rule, codes in unit.rules
-                    if (outcome := self._ask(rule, unit)) != "holds"
-                ]
+                [(rule, codes, outcome == "unknown") for rule, codes in unit.rules if (outcome := self._ask(rule)) != "holds"]
             )
             unit.remember(key, answer)
         return answer
 
-    def _ask(self, rule: Rule, unit: _Unit) -> Literal["holds", "fails", "unknown"]:
+    def _ask(self, rule: Rule) -> Literal["holds", "fails", "unknown"]:
         values = self._values
         for name in rule.needs:
             text = values.get(name)
@@ -310,7 +304,35 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
 
 _GENERAL_FEES = frozenset(f"D{n}" for n in range(11, 35))
 _TCM_FEES = frozenset(
-    "YLFWF ZLCZF HLF QTFY BLZDF ZDF YXXZDF LCZDXMF FSSZLXMF SSZLF KFF ZYL_ZYZD ZYZL ZYQT XYF ZCYF ZCYF1 XF BDBLZPF QDBLZPF "
-    "NXYZLZPF XBYZLZPF JCYYCLF YYCLF SSYCXCLF QTF".split()
+    # fmt: off
+    [
+        "YLFWF",
+        "ZLCZF",
+        "HLF",
+        "QTFY",
+        "BLZDF",
+        "ZDF",
+        "YXXZDF",
+        "LCZDXMF",
+        "FSSZLXMF",
+        "SSZLF",
+        "KFF",
+        "ZYL_ZYZD",
+        "ZYZL",
+        "ZYQT",
+        "XYF",
+        "ZCYF",
+        "ZCYF1",
+        "XF",
+        "BDBLZPF",
+        "QDBLZPF",
+        "NXYZLZPF",
+        "XBYZLZPF",
+        "JCYYCLF",
+        "YYCLF",
+        "SSYCXCLF",
+        "QTF",
+    ]
+    # fmt: on
 )
 _FEES = {"2020": _GENERAL_FEES, "2019": _GENERAL_FEES, "pcode": frozenset[str](), "tcm2019": _TCM_FEES}

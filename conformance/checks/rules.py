@@ -60,7 +60,7 @@ class Rule:
 
 def load_rules(table: str, layout_id: str) -> list[Rule]:
     """The rules of a table under ``mappings`` that apply to a layout. Raises `ConfigurationError` for a bad row."""
-    with files("mappings").joinpath(table).open(encoding="utf-8", newline="") as handle:
+    with files("mappings").joinpath(table).open(encoding="utf-8") as handle:
         rows = [row for row in csv.DictReader(handle) if layout_id in row["layouts"].split()]
     return [_rule(row, table) for row in rows]
 

@@ -96,15 +96,13 @@ def _tuple(value: Any) -> Any:
 
 
 def _read_codes() -> list[dict[str, str]]:
-    with files("conformance.sample").joinpath("codes.csv").open(encoding="utf-8", newline="") as handle:
+    with files("conformance.sample").joinpath("codes.csv").open(encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
 
 def _operation(row: dict[str, str]) -> Operation:
     hours = (int(row["min_hours"] or 1), int(row["max_hours"] or 1))
-    return Operation(
-        row["code"], row["name"], row["category"], row["level"], row["incision"], row["anaesthesia"], hours
-    )
+    return Operation(row["code"], row["name"], row["category"], row["level"], row["incision"], row["anaesthesia"], hours)
 
 
 def _cumulative(shares: dict[str, float], stories: Sequence[Story]) -> tuple[tuple[float, tuple[Story, ...]], ...]:
@@ -133,9 +131,7 @@ def case_mix() -> CaseMix:
         morphologies={row["code"]: row["name"] for row in rows if row["kind"] == "morphology"},
         operations=operations,
         filler_diagnoses=tuple(r["code"] for r in rows if r["kind"] == "diagnosis" and r["use"] == "filler"),
-        filler_operations=tuple(
-            operations[r["code"]] for r in rows if r["kind"] == "operation" and r["use"] == "filler"
-        ),
+        filler_operations=tuple(operations[r["code"]] for r in rows if r["kind"] == "operation" and r["use"] == "filler"),
         departments=table["departments"],
         stories={story.id: story for story in stories},
         shares=_cumulative(table["groups"], stories),

@@ -15,9 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SURNAMES = tuple(
-    "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘"
-)
+SURNAMES = tuple("王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘")
 GIVEN_MALE = tuple("伟强磊军洋勇杰涛明超刚平辉鹏华飞鑫波斌宇浩凯俊峰轩泽晨睿博航毅")
 GIVEN_FEMALE = tuple("芳娜敏静丽艳娟霞秀玲桂英梅兰婷雪琳颖欣怡涵萱玥彤悦菲瑶璐蕊洁")
 GIVEN_EITHER = tuple("子文思雨佳若安清宁希一诺嘉景书云知远乐然")

@@ -135,9 +135,7 @@ def verify_lines(lines: Iterable[str]) -> Verified:
                 raise _broken(number, "结尾记录被改动")
             if next(source, None) is not None:
                 raise _broken(number + 1, "结尾之后还有内容")
-            return Verified(
-                count, header["first"], expected - 1, times[0] if times else None, times[-1] if times else None
-            )
+            return Verified(count, header["first"], expected - 1, times[0] if times else None, times[-1] if times else None)
         claimed = fields.pop("hash", None)
         if fields.get("seq") != expected or fields.get("previous") != previous:
             raise _broken(number, f"第 {expected} 条缺失或被替换")

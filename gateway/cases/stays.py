@@ -51,9 +51,7 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
     each other."""
     incoming = list(versions)
     identities = {version.identity for version in incoming}
-    known = {
-        row.identity: row for row in session.exec(select(StayRow).where(col(StayRow.identity).in_(sorted(identities))))
-    }
+    known = {row.identity: row for row in session.exec(select(StayRow).where(col(StayRow.identity).in_(sorted(identities))))}
     at = now()
     fresh: dict[str, NewVersion] = {}
     for version in incoming:
@@ -117,9 +115,7 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
     ids = [row.id for row in known.values()]
     statement = select(StayVersion.stay_id, StayVersion.number, StayVersion.id).where(col(StayVersion.stay_id).in_(ids))
     version_ids = {(stay_id, number): version_id for stay_id, number, version_id in session.exec(statement)}
-    return [
-        Recorded(row.id or 0, version_ids[(row.id or 0, number)] or 0, number, changed) for row, number, changed in plan
-    ]
+    return [Recorded(row.id or 0, version_ids[(row.id or 0, number)] or 0, number, changed) for row, number, changed in plan]
 
 
 def body(session: Session, vault: Vault, version_id: int) -> Stay:
@@ -134,9 +130,7 @@ def current(session: Session, vault: Vault, stay_id: int) -> tuple[Stay, StayVer
     """The current version of a stay. Raises `NoSuchStay`."""
     stay = session.get(StayRow, stay_id)
     row = (
-        session.exec(
-            select(StayVersion).where(StayVersion.stay_id == stay_id, StayVersion.number == stay.current)
-        ).one_or_none()
+        session.exec(select(StayVersion).where(StayVersion.stay_id == stay_id, StayVersion.number == stay.current)).one_or_none()
         if stay is not None
         else None
     )

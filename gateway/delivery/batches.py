@@ -50,9 +50,7 @@ def close(ledger: Ledger, profile: Profile, window: str, outbox: Path, *, encodi
         ]
         if not rows:
             raise NothingToSend(f"{window} 没有待发送的上报", english=f"nothing ready for {window}")
-        batch = Batch(
-            id=new_id(), platform=profile.id, window=window, state="closed", members=len(rows), closed_at=now()
-        )
+        batch = Batch(id=new_id(), platform=profile.id, window=window, state="closed", members=len(rows), closed_at=now())
         events: list[Event] = []
         for row in rows:
             move(row, Ours.QUEUED, events, actor=actor, reason=f"batch {batch.id}")
@@ -128,9 +126,7 @@ def entered_receipts(text: str) -> Iterable[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(text))
     header = [names.get(name.strip(), name.strip()) for name in reader.fieldnames or ()]
     if not {"A48", "A49", "status"} <= set(header):
-        raise UnusableInput(
-            "回执表缺少列", action="至少需要：病案号、住院次数、结果", english="receipt columns missing"
-        )
+        raise UnusableInput("回执表缺少列", action="至少需要：病案号、住院次数、结果", english="receipt columns missing")
     reader.fieldnames = header
     for line in reader:
         status = line.get("status", "").strip()

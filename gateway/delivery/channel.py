@@ -105,9 +105,7 @@ class RestChannel:
 
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
         try:
-            answer = _usable(
-                self._transport.exchange("GET", self._base + self._receipts, query={"after": cursor, "limit": "500"})
-            )
+            answer = _usable(self._transport.exchange("GET", self._base + self._receipts, query={"after": cursor, "limit": "500"}))
         except AmbiguousFailure as failure:
             raise TransientFailure(failure.message, action=failure.action, english=failure.english) from None
         page = _json(answer)
@@ -123,9 +121,7 @@ def _usable(answer: Answer) -> Answer:
     if status in (401, 403):
         raise TransientFailure("平台拒绝了接口账号", action="请核对平台账号和密钥，改正后系统会继续", english=english)
     if status in (408, 425, 429) or status >= 500:
-        raise TransientFailure(
-            "平台暂时不能接收", action="系统会自动重试", english=english, retry_after=answer.retry_after
-        )
+        raise TransientFailure("平台暂时不能接收", action="系统会自动重试", english=english, retry_after=answer.retry_after)
     raise PermanentFailure(_refusal(answer), action="请按平台提示处理后重新提交", english=english)
 
 
@@ -152,9 +148,7 @@ def _json(answer: Answer) -> dict[str, Any]:
 def _delivered(answer: Answer, key: str) -> Delivered:
     parsed = _json(answer)
     if parsed.get("key") not in (None, key):
-        raise PermanentFailure(
-            "平台的答复与所发上报不符", action="请联系平台核对", english="answer is about another key"
-        )
+        raise PermanentFailure("平台的答复与所发上报不符", action="请联系平台核对", english="answer is about another key")
     return Delivered(str(parsed.get("record_id", "")), answer.status, answer.body)
 
 

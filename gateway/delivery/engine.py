@@ -97,7 +97,7 @@ class Engine:
 
     def start(self) -> None:
         """Launch. Workflows that a former process left are recovered before anything new starts."""
-        global _engine  # noqa: PLW0603 - the engine library is one per process, and so is its binding
+        global _engine
         _engine = self
         if self._url.startswith("sqlite:///"):
             with sqlite3.connect(self._url.removeprefix("sqlite:///")) as connection:
@@ -125,7 +125,7 @@ class Engine:
 
     def stop(self) -> None:
         """Stop; what is under way is carried on by the next start."""
-        global _engine  # noqa: PLW0603 - see start
+        global _engine
         DBOS.destroy(workflow_completion_timeout_sec=2)
         _engine = None
 

@@ -52,9 +52,7 @@ class FrontSheet:
 def read_row(reader: RowReader, row: Row | RowFault, file: str) -> RowOutcome:
     """The outcome of one row; provenance names it ``file#row``."""
     if isinstance(row, RowFault):
-        return RowOutcome(
-            row.number, "refused", reason=row.reason, message=row.message, offset=row.offset, length=row.length
-        )
+        return RowOutcome(row.number, "refused", reason=row.reason, message=row.message, offset=row.offset, length=row.length)
     try:
         read = reader.read(row.cells, f"{file}#{row.number}")
     except RowRefused as refusal:

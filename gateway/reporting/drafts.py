@@ -53,9 +53,13 @@ class Drafter:
         self.scope = self.profile.scope(switches=choice.switches, age_reference=choice.age_reference)
         self.checker = Checker(self.profile.layout, self.profile.check_tables, dictionaries=Dictionaries(dictionaries))
 
+    def decide(self, stay: Stay) -> Decision:
+        """Whether the stay is due, and why."""
+        return self._within_history(stay, self.scope.decide(stay))
+
     def draft(self, stay: Stay) -> Draft:
         """The draft of one stay."""
-        decision = self._within_history(stay, self.scope.decide(stay))
+        decision = self.decide(stay)
         if not decision.due:
             return Draft(self.profile.id, decision)
         record = self.profile.layout.record(stay)

@@ -111,7 +111,7 @@ def start_worker(
     header: list[str], file: str, key_file: str, choices: tuple[PlatformChoice, ...], dictionaries: str | None
 ) -> None:
     """Make this process ready to prepare the rows of one file."""
-    global _worker  # noqa: PLW0603 - one worker per process is what a process pool is
+    global _worker
     preparer = Preparer(Vault.load(Path(key_file)), choices, Path(dictionaries) if dictionaries else None)
     _worker = _Worker(RowReader(recognise(header)), preparer, file)
 
@@ -126,6 +126,4 @@ def _prepared(worker: _Worker, outcome: RowOutcome) -> PreparedRow:
     if outcome.stay is None:
         return PreparedRow(outcome.row, outcome.offset, outcome.length, outcome.reason, outcome.field, outcome.message)
     note = "；".join(sorted({f"{repair.field}：{repair.message}" for repair in outcome.repairs}))
-    return PreparedRow(
-        outcome.row, outcome.offset, outcome.length, note=note, stay=worker.preparer.prepare(outcome.stay)
-    )
+    return PreparedRow(outcome.row, outcome.offset, outcome.length, note=note, stay=worker.preparer.prepare(outcome.stay))

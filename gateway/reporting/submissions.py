@@ -48,8 +48,7 @@ def draft(session: Session, owed: Iterable[Owed], reviewed: Mapping[str, bool]) 
     owed = list(owed)
     stay_ids = [item.stay_id for item in owed]
     known = {
-        (row.platform, row.stay_id): row
-        for row in session.exec(select(Submission).where(col(Submission.stay_id).in_(stay_ids)))
+        (row.platform, row.stay_id): row for row in session.exec(select(Submission).where(col(Submission.stay_id).in_(stay_ids)))
     }
     submissions: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
@@ -155,12 +154,7 @@ def _successor(
     submission = session.merge(submission)
     versions = history(session, submission.id)
     latest = versions[-1]
-    if (
-        made.due
-        and made.digest == latest.digest
-        and latest.operation != "withdraw"
-        and latest.our_state != Ours.BLOCKED
-    ):
+    if made.due and made.digest == latest.digest and latest.operation != "withdraw" and latest.our_state != Ours.BLOCKED:
         return None
     if not made.due and latest.operation == "withdraw":
         return None

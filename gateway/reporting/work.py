@@ -43,8 +43,7 @@ def items(session: Session, *, limit: int = 200, after: str = "") -> Iterator[tu
         .join(Submission, col(Submission.id) == col(SubmissionVersion.submission_id))
         .where(
             SubmissionVersion.number == Submission.current,
-            col(SubmissionVersion.our_state).in_(list(_OURS))
-            | col(SubmissionVersion.platform_state).in_(list(_THEIRS)),
+            col(SubmissionVersion.our_state).in_(list(_OURS)) | col(SubmissionVersion.platform_state).in_(list(_THEIRS)),
             SubmissionVersion.id > after,
         )
         .order_by(col(SubmissionVersion.id))

@@ -19,7 +19,7 @@ def found(record: dict[str, str]) -> set[tuple[str, str]]:
 
 
 def test_all_rules_are_there_once() -> None:
-    with files("mappings").joinpath(TABLE).open(encoding="utf-8", newline="") as handle:
+    with files("mappings").joinpath(TABLE).open(encoding="utf-8") as handle:
         ids = [row["id"] for row in csv.DictReader(handle)]
     assert len(ids) == len(set(ids)) == 279
 

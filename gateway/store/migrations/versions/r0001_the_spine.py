@@ -228,18 +228,14 @@ def upgrade() -> None:
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["stay_version_id"], ["stay_version.id"], name=op.f("fk_submission_version_stay_version_id")
-        ),
+        sa.ForeignKeyConstraint(["stay_version_id"], ["stay_version.id"], name=op.f("fk_submission_version_stay_version_id")),
         sa.ForeignKeyConstraint(["submission_id"], ["submission.id"], name=op.f("fk_submission_version_submission_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submission_version")),
         sa.UniqueConstraint("submission_id", "number", name=op.f("uq_submission_version_submission_id_number")),
     )
     with op.batch_alter_table("submission_version", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_submission_version_batch_id"), ["batch_id"], unique=False)
-        batch_op.create_index(
-            "ix_submission_version_platform_state", ["platform", "platform_state", "id"], unique=False
-        )
+        batch_op.create_index("ix_submission_version_platform_state", ["platform", "platform_state", "id"], unique=False)
         batch_op.create_index("ix_submission_version_queue", ["platform", "our_state", "id"], unique=False)
 
     for statement in APPEND_ONLY[op.get_bind().dialect.name]:

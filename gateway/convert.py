@@ -1,0 +1,194 @@
+"""The commands that need no ledger: reading, explaining, checking and converting front-sheet files, in worker processes.
+
+Everything streams: rows go through in batches, results come out in the order of the file, memory does not grow with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapters.hqms.header import recognise
+from adapters.hqms.rows import RowReader
+from adapters.hqms.tables import Row, RowFault
+from conformance.checks.checker import Checker
+from conformance.checks.finding import Finding
+from gateway.intake.batches import batched, ordered
+from gateway.intake.reading import KIND, FrontSheet, RowOutcome, read_row
+from gateway.reporting.drafts import Drafter, PlatformChoice, checker_for, overflow_findings
+from mappings.layout import Layout, layout
+
+BATCH_ROWS = 200
+SMALL_FILE = 2 << 20
+
+
+@dataclass
+class Batch:
+    """What a worker made of a batch: output lines, the rendered rows as CSV text, counts and the discharge months seen."""
+
+    lines: list[str] = field(default_factory=list)
+    rendered: str = ""
+    rows: int = 0
+    written: int = 0
+    refused: int = 0
+    errors: int = 0
+    months: set[str] = field(default_factory=set)
+
+
+Work = Callable[["_Task", RowOutcome, Batch], None]
+
+
+@dataclass
+class _Task:
+    file: str
+    reader: RowReader
+    work: Work
+    drafter: Drafter | None
+    target: Layout
+    checker: Checker
+
+
+_task: _Task | None = None
+
+
+def _start(file: str, header: list[str], command: str, platform: str, target: str, dictionaries: str | None) -> None:
+    global _task
+    recognised = recognise(header)
+    folder = Path(dictionaries) if dictionaries else None
+    _, checker = checker_for(recognised.layout.id, dictionaries=folder)
+    drafter = Drafter(PlatformChoice(platform), dictionaries=folder) if platform else None
+    chosen = layout(target) if target else recognised.layout
+    _task = _Task(file, RowReader(recognised), _WORK[command], drafter, chosen, checker)
+
+
+def _run(rows: list[Row | RowFault]) -> Batch:
+    assert _task is not None, "_start has not run in this process"
+    batch = Batch()
+    for row in rows:
+        outcome = read_row(_task.reader, row, _task.file)
+        batch.rows += 1
+        batch.refused += outcome.outcome == "refused"
+        _task.work(_task, outcome, batch)
+    return batch
+
+
+def run(
+    path: Path,
+    command: str,
+    *,
+    encoding: str | None = None,
+    platform: str = "",
+    target: str = "",
+    workers: int = 2,
+    dictionaries: Path | None = None,
+) -> Iterator[Batch]:
+    """Run a command over one file. Raises `FileRefused` before anything is yielded when the file cannot be used at all."""
+    sheet = FrontSheet(path, encoding=encoding)
+    if path.stat().st_size <= SMALL_FILE:
+        workers = 1
+    arguments = (path.name, list(sheet.header.names), command, platform, target, str(dictionaries) if dictionaries else None)
+    yield from ordered(_run, batched(sheet.table.rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments)
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """A value as one line of JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def _read(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+    line: dict[str, Any] = {
+        "file": task.file,
+        "message_index": outcome.row,
+        "kind": KIND,
+        "outcome": outcome.outcome,
+        "reason": outcome.message,
+        "record": outcome.stay,
+    }
+    if outcome.repairs:
+        line["repairs"] = [{"field": r.field, "kind": r.kind, "message": r.message} for r in outcome.repairs]
+    batch.lines.append(json_line(line))
+
+
+def _explain(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+    assert task.drafter is not None
+    if outcome.stay is None:
+        line = {"file": task.file, "row": outcome.row, "due": False, "rules": ["S-ROW"], "reason": outcome.message}
+        batch.lines.append(json_line({**line, "record": None, "review": True}))
+        return
+    decision = task.drafter.decide(outcome.stay)
+    record = {"A48": outcome.stay.record_number, "A49": outcome.stay.admission_number}
+    line = {"file": task.file, "row": outcome.row, "record": record, "due": decision.due, "rules": decision.rules}
+    batch.lines.append(json_line({**line, "reason": decision.reason, "review": decision.review}))
+
+
+def _finding(task: _Task, outcome: RowOutcome, finding: Finding, batch: Batch) -> None:
+    batch.errors += finding.blocks
+    line = {"file": task.file, "row": outcome.row, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
+    batch.lines.append(json_line({**line, "message": finding.message, "english": finding.english}))
+
+
+def _reading_findings(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+    if outcome.outcome == "refused":
+        fields = (outcome.field,) if outcome.field else ()
+        _finding(task, outcome, Finding(f"ZB-ROW-{outcome.reason}", fields, "error", outcome.message), batch)
+    for repair in outcome.repairs:
+        _finding(task, outcome, Finding(f"ZB-READ-{repair.kind}", (repair.field,), "info", repair.message), batch)
+
+
+def _check(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+    _reading_findings(task, outcome, batch)
+    if outcome.stay is None:
+        return
+    if task.drafter is not None:
+        findings = list(task.drafter.draft(outcome.stay).findings)
+    else:
+        findings = task.checker.check(task.checker.layout.record(outcome.stay))
+    for finding in findings:
+        _finding(task, outcome, finding, batch)
+
+
+def _convert(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+    assert task.drafter is not None
+    _reading_findings(task, outcome, batch)
+    stay = outcome.stay
+    if stay is None or not task.drafter.decide(stay).due:
+        return
+    record = task.target.record(stay)
+    checker = task.drafter.checker if task.target is task.drafter.profile.layout else task.checker
+    for finding in (*checker.check(record), *overflow_findings(task.target, stay)):
+        _finding(task, outcome, finding, batch)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(task.target.row(record))
+    batch.rendered += text.getvalue()
+    batch.written += 1
+    if month := (stay.discharge.time or "")[:7]:
+        batch.months.add(month)
+
+
+_WORK: dict[str, Work] = {"read": _read, "explain": _explain, "check": _check, "convert": _convert}
+
+
+def file_findings(path: Path, *, encoding: str | None = None, dictionaries: Path | None = None) -> Iterator[str]:
+    """Findings about the file as a whole: its header, and the rules that cannot be checked here."""
+    header = FrontSheet(path, encoding=encoding).header
+    _, checker = checker_for(header.layout.id, dictionaries=dictionaries)
+    facts = {"header_missing": header.missing, "header_unknown": header.unknown, "header_duplicates": []}
+    for finding in (*checker.structure("@header", facts), *checker.unchecked_findings()):
+        line = {"file": path.name, "row": None, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
+        yield json_line({**line, "message": finding.message, "english": finding.english})
+
+
+def file_name(months: set[str], layout_id: str) -> str:
+    """The name that exporters use: ``hqmsts_2026M10.csv`` for one month, ``hqmsts_2026M08-2026M10.csv`` for several, ``TCMMS_``
+    for the Chinese-medicine layout."""
+    prefix = {"tcm2019": "TCMMS", "pcode": "hqms"}.get(layout_id, "hqmsts")
+    shown = [month.replace("-", "M") for month in sorted(months)]
+    if not shown:
+        return f"{prefix}.csv"
+    return f"{prefix}_{shown[0]}.csv" if len(shown) == 1 else f"{prefix}_{shown[0]}-{shown[-1]}.csv"

@@ -1,0 +1,62 @@
+"""Setting up an installation: configuration, keys, the first administrator."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from gateway.audit.log import Event, record
+from gateway.model.errors import ConfigurationError
+from gateway.settings import CONFIG_NAME, load
+from gateway.store.ledger import Ledger, now
+from gateway.store.tables import Account
+from gateway.store.vault import Vault
+
+ADMINISTRATOR = "admin"
+
+TEMPLATE = """\
+# 直报配置。相对路径以本文件所在目录为准；密钥不写在这里。
+# Zhibao configuration. Relative paths count from this file's folder; secrets stand in files of their own.
+
+data = "data"                 # 账本、原始文件；请定期备份，连同 zhibao.keys 分开保存
+# dictionaries = "dictionaries"  # 补充字典，如 icd9cm3_3.0.csv
+
+[server]
+host = "127.0.0.1"            # 改为其他地址时必须配置 tls_certificate 和 tls_key
+port = 8750
+
+[intake]
+inbox = "inbox"               # 把病案首页文件放进这里，导入后移到 inbox/done
+workers = 2
+
+# 国家儿童肿瘤监测平台。接口未公开：地址、账号以监测中心下发的为准。
+# [platforms.ncpcs]
+# url = "https://..."
+# account = "..."
+# secret_file = "ncpcs.secret"   # 只允许本用户读取（chmod 600）
+# review = false                 # true：上报前由审核员逐条放行
+# switches = { B4 = false }      # 打开或关闭范围规则，见 mappings/platforms/ncpcs/scope.csv
+"""
+
+
+def create(folder: Path) -> str:
+    """Set up ``folder``; the administrator's one-time password, which is shown once and stored only as a hash. Raises
+    `ConfigurationError` when there is an installation already."""
+    config = folder / CONFIG_NAME
+    if config.exists():
+        raise ConfigurationError(f"{folder.name} 中已有配置文件", action="请换一个目录", english="already set up")
+    folder.mkdir(parents=True, exist_ok=True)
+    vault = Vault.create(folder / "zhibao.keys")
+    config.write_text(TEMPLATE, "utf-8")
+    settings = load(config)
+    password = secrets.token_urlsafe(15)
+    ledger = Ledger.open(settings.ledger_url, vault)
+    try:
+        with ledger.write() as session:
+            session.add(Account(name=ADMINISTRATOR, password=PasswordHasher().hash(password), created_at=now()))
+            record(session, Event("account.created", f"account:{ADMINISTRATOR}"))
+    finally:
+        ledger.close()
+    return password
