@@ -304,7 +304,6 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
 
 _GENERAL_FEES = frozenset(f"D{n}" for n in range(11, 35))
 _TCM_FEES = frozenset(
-    # fmt: off
     [
         "YLFWF",
         "ZLCZF",
@@ -333,6 +332,5 @@ _TCM_FEES = frozenset(
         "SSYCXCLF",
         "QTF",
     ]
-    # fmt: on
 )
 _FEES = {"2020": _GENERAL_FEES, "2019": _GENERAL_FEES, "pcode": frozenset[str](), "tcm2019": _TCM_FEES}
