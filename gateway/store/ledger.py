@@ -74,7 +74,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A writing transaction: all or nothing, one at a time in this process."""
-        with self._writer, Session(self.engine.execution_options(writing=True)) as session, session.begin():
+        with self._writer, Session(self.engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
