@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,9 +18,15 @@ from rich.progress import Progress
 
 from adapters.hqms.writer import DEFAULT_ENCODING, ENCODINGS
 from gateway import convert as work
-from gateway import setup
-from gateway.audit.log import verify
+from gateway import setup, tracing
+from gateway.audit.log import export, verify
+from gateway.intake.journal import Journal
 from gateway.model.errors import AuditBroken, FileRefused, ZhibaoError
+from gateway.model.schema import stay_schema
+from gateway.settings import CONFIG_NAME, Settings
+from gateway.settings import load as settings_of
+from gateway.store.ledger import Ledger
+from gateway.store.vault import Vault
 from mappings.layout import LAYOUT_FILES, layout
 from mappings.profile import platform_ids, profile
 
@@ -223,6 +231,70 @@ def init(folder: Path) -> int:
     return 0
 
 
+CONFIG = click.option(
+    "--config",
+    default=CONFIG_NAME,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="配置文件或其目录 / configuration file or its folder",
+)
+
+
+@cli.command(help="运行网关：收件、上报、接口和总览页 / run sources, engine, API and overview page")
+@CONFIG
+def serve(config: Path) -> int:
+    from gateway.serving import serve as run
+
+    settings = settings_of(config)
+    scheme = "https" if settings.server.tls_certificate else "http"
+    click.echo(f"直报已启动：{scheme}://{settings.server.host}:{settings.server.port}（按 Ctrl-C 停止）", err=True)
+    run(settings)
+    return 0
+
+
+@cli.command(help="演示：样本医院、平台模拟器和网关 / demo: sample hospital, simulated platform, gateway")
+@click.option("--once", is_flag=True, help="回执收齐后退出 / exit when all receipts are in")
+@click.option("--stays", default=1000, show_default=True, help="样本病例数 / stays of the sample hospital")
+@click.option("--port", default=8750, show_default=True, help="网关端口，0 为任意 / port of the gateway, 0 for any")
+@click.option(
+    "--out", default=Path("demo-data"), show_default=True, type=click.Path(path_type=Path, file_okay=False), help="目录 / folder"
+)
+def demo(once: bool, stays: int, port: int, out: Path) -> int:
+    from gateway.demo import run
+
+    return run(out, stays=stays, port=port, once=once)
+
+
+@cli.command(help="从一个上报值追溯到来源字节 / from a submitted field back to source bytes")
+@click.argument("submission")
+@click.argument("field")
+@CONFIG
+def trace(submission: str, field: str, config: Path) -> int:
+    with _looking_at(config) as (settings, ledger):
+        found = tracing.trace(ledger, Journal(settings.raw_dir, ledger.vault), submission, field)
+    click.echo(work.json_line(asdict(found)))
+    return 0
+
+
+@cli.command(help="生成虚构的样本医院首页文件 / write invented front-sheet files to try things with")
+@click.option("--stays", default=1000, show_default=True, help="病例数 / stays")
+@click.option("--seed", default=20261124, show_default=True, help="随机种子 / seed")
+@click.option("--spoiled/--clean", default=True, show_default=True, help="是否混入错误数据 / with deliberate faults or without")
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="输出目录 / output folder")
+def sample(stays: int, seed: int, spoiled: bool, out: Path) -> int:
+    from conformance.sample.files import write_sample
+
+    for path in write_sample(out, stays=stays, seed=seed, spoiled=spoiled):
+        click.echo(str(path))
+    return 0
+
+
+@cli.command(help="输出规范模型的 JSON Schema / print the JSON Schema of the canonical stay")
+def schema() -> int:
+    click.echo(stay_schema(), nl=False)
+    return 0
+
+
 @cli.group(help="审计日志 / audit log")
 def audit() -> None:
     """Commands about the audit log."""
@@ -236,6 +308,28 @@ def audit_verify(file: Path) -> int:
     return 0
 
 
+@audit.command("export", help="导出审计日志 / export the audit log")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--after", default=0, show_default=True, help="从第几条之后 / entries after this number")
+@CONFIG
+def audit_export(file: Path, after: int, config: Path) -> int:
+    with _looking_at(config) as (_, ledger), ledger.read() as session, file.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(export(session, after=after))
+    return 0
+
+
+@contextmanager
+def _looking_at(config: Path) -> Iterator[tuple[Settings, Ledger]]:
+    """An installation's ledger, open for reading beside a running server. Who can run this command can read the key file."""
+    settings = settings_of(config)
+    with Ledger.look_at(settings.ledger_url, Vault.load(settings.key_file)) as ledger:
+        yield settings, ledger
+
+
 def _print(lines: list[str]) -> None:
     if lines:
         click.echo("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,7 +37,7 @@ class Correction:
 
 def correct(importer: Importer, stay_id: int, corrections: list[Correction], *, actor: str, reason: str) -> stays.Recorded:
     """Make a new version of a stay. Raises `UnusableInput` for an unknown field, a value that is none of its type, or an item of
-    the stay's identity; `NoSuchStay` for an unknown stay."""
+    the stay's identity; `NotFound` for an unknown stay."""
     if not corrections or not reason.strip():
         raise UnusableInput("请填写要修改的字段和修改原因", english="no corrections or no reason given")
     ledger = importer.ledger
@@ -48,7 +48,7 @@ def correct(importer: Importer, stay_id: int, corrections: list[Correction], *, 
         for correction in corrections:
             changed[_apply(stay, correction)] = correction.field
         at = now().isoformat(timespec="seconds")
-        stay.provenance.layers.append(Layer(f"{PERSON}:{actor}", PERSON, changed, actor, at))
+        stay.provenance.layers.append(Layer(f"{PERSON}:{actor}", PERSON, changed, actor, at, reason))
         return _store(session, importer, preparer, stay, actor, reason, sorted(changed.values()))
 
 

@@ -20,7 +20,7 @@ from gateway.cases import stays
 from gateway.intake.batches import batched, ordered
 from gateway.intake.journal import Journal
 from gateway.intake.reading import FrontSheet
-from gateway.model.errors import FileRefused
+from gateway.model.errors import FileRefused, Overloaded
 from gateway.reporting import submissions
 from gateway.reporting.drafts import PlatformChoice
 from gateway.reporting.preparing import PreparedRow, prepare_rows, start_worker
@@ -43,23 +43,32 @@ class Importer:
     reviewed: Mapping[str, bool]
     workers: int = 2
     dictionaries: Path | None = None
+    free_disk_bytes: int = 0
 
     def receive(self, source: BinaryIO, name: str, *, origin: str = "", actor: str = "zhibao") -> tuple[SourceFile, bool]:
-        """Keep a file and note it in the ledger; (the file, whether it is new). Reading it is `read`'s part."""
+        """Keep a file and note it in the ledger; (the file, whether it is new). Reading it is `read`'s part. Raises `Overloaded`
+        when the disk is nearly full."""
+        self.admit()
         digest, size = self.journal.keep(source)
+        return self.note(digest, size, name, origin=origin, actor=actor)
+
+    def admit(self) -> None:
+        """Raises `Overloaded` when there is no room for more; nothing is taken then."""
+        if self.journal.free_bytes < self.free_disk_bytes:
+            raise Overloaded(
+                "磁盘空间不足，暂停接收文件", action="请清理或扩充数据目录所在磁盘，系统会自动恢复接收", english="disk nearly full"
+            )
+
+    def note(self, digest: str, size: int, name: str, *, origin: str, actor: str) -> tuple[SourceFile, bool]:
+        """Note bytes that are in the raw store as a received file; (the file, whether it is new)."""
         with self.ledger.write() as session:
             known = session.exec(select(SourceFile).where(SourceFile.digest == digest)).first()
             if known is not None:
                 record(session, Event("file.repeated", known.id, {"name": name, "size": size}, actor))
-                session.expunge(known)
                 return known, False
             file = SourceFile(id=new_id(), digest=digest, name=name, size=size, source=origin, state="received", received_at=now())
             session.add(file)
-            detail = {"name": name, "size": size, "sha256": digest}
-            record(session, Event("file.received", file.id, detail, actor))
-            session.flush()
-            session.refresh(file)
-            session.expunge(file)
+            record(session, Event("file.received", file.id, {"name": name, "size": size, "sha256": digest}, actor))
             return file, True
 
     def pending(self) -> list[str]:
@@ -163,7 +172,4 @@ class Importer:
                 counts = {"read": file.rows_read, "unchanged": file.rows_unchanged, "refused": file.rows_refused}
                 record(session, Event("file.read", file_id, counts))
             session.add(file)
-            session.flush()
-            session.refresh(file)
-            session.expunge(file)
             return file

@@ -14,17 +14,19 @@ from pathlib import Path
 
 from adapters.transports.rest import RestTransport
 from gateway.audit.log import Event, record
-from gateway.delivery import receipts
+from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
-from gateway.delivery.engine import Engine, Lane, Stop, every
+from gateway.delivery.engine import Engine, Lane
 from gateway.importing import Importer
 from gateway.intake.journal import Journal
-from gateway.model.errors import ConfigurationError, TransientFailure
+from gateway.loop import Loop
+from gateway.model.errors import ConfigurationError, NotFound, Overloaded, TransientFailure, UnusableInput
 from gateway.reporting import submissions
 from gateway.reporting.drafts import PlatformChoice
 from gateway.reporting.states import Ours
 from gateway.settings import Platform, Settings
 from gateway.store.ledger import Ledger
+from gateway.store.tables import Batch
 from gateway.store.vault import Vault
 from mappings.profile import profile
 
@@ -40,12 +42,13 @@ class Gateway:
         self.platforms = {id: chosen for id, chosen in settings.platforms.items() if chosen.enabled}
         self.importer = Importer(
             ledger=self.ledger,
-            journal=Journal(settings.data_dir / "raw", self.vault),
+            journal=Journal(settings.raw_dir, self.vault),
             key_file=settings.key_file,
             choices=tuple(PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()),
             reviewed={id: chosen.review for id, chosen in self.platforms.items()},
             workers=settings.intake.workers,
             dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,
+            free_disk_bytes=settings.intake.free_disk_mb << 20,
         )
         lanes = {}
         for id, chosen in self.platforms.items():
@@ -60,30 +63,35 @@ class Gateway:
                     chosen.retry_longest_seconds,
                 )
         self.engine = Engine(self.ledger, settings.engine_url, lanes)
-        self._stops: list[Stop] = []
+        self.loops: list[Loop] = []
         self._seen: dict[Path, tuple[int, float]] = {}
 
     def start(self) -> None:
         """Recover what a former process left, then begin work."""
+        self.importer.journal.forget_leftovers()
         with self.ledger.write() as session:
             record(session, Event("gateway.started", f"pid:{os.getpid()}"))
         self.engine.start()
         intake = self.settings.intake
-        self._stops = [
-            every(intake.scan_seconds, self.take_inbox, "inbox"),
-            every(min(intake.scan_seconds, 0.5), self.read_pending, "importer"),
-            every(0.3, self.engine.sweep, "sweeper"),
+        self.loops = [
+            Loop("inbox", intake.scan_seconds, self.take_inbox),
+            Loop("importer", min(intake.scan_seconds, 0.5), self.read_pending),
+            Loop("sweeper", 0.3, self.engine.sweep),
         ]
         for id in self.engine.lanes:
-            self._stops.append(every(self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id), "receipts"))
+            self.loops.append(Loop(f"receipts-{id}", self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id)))
+        for loop in self.loops:
+            loop.start()
 
     def close(self) -> None:
         """Stop work and close the ledger."""
-        for stop in reversed(self._stops):
-            stop()
-        if self._stops:
+        for loop in reversed(self.loops):
+            loop.stop()
+        if self.loops:
             self.engine.stop()
-        self._stops = []
+        self.loops = []
+        for lane in self.engine.lanes.values():
+            lane.channel.close()
         self.ledger.close()
 
     # -- work of the threads
@@ -97,8 +105,11 @@ class Gateway:
         for path in sorted(p for p in inbox.iterdir() if p.is_file() and not p.name.startswith(".")):
             if not self._settled(path):
                 continue
-            with path.open("rb") as source:
-                self.importer.receive(source, path.name, origin="inbox")
+            try:
+                with path.open("rb") as source:
+                    self.importer.receive(source, path.name, origin="inbox")
+            except Overloaded:
+                return taken
             done.mkdir(exist_ok=True)
             target = done / path.name
             if target.exists():
@@ -127,13 +138,35 @@ class Gateway:
     # -- a person's actions
 
     def approve(self, version_id: str, *, actor: str) -> None:
-        """A reviewer lets a version go. Raises `NoSuchSubmission` or `IllegalTransition`."""
+        """A reviewer lets a version go. Raises `NotFound` or `IllegalTransition`."""
         self._move(version_id, Ours.READY, actor, "approved")
 
     def resend(self, version_id: str, *, actor: str, reason: str) -> None:
-        """Put a failed version back into the queue. Raises `NoSuchSubmission` or `IllegalTransition`."""
+        """Put a failed version back into the queue. Raises `NotFound` or `IllegalTransition`."""
         self._move(version_id, Ours.QUEUED, actor, reason)
         self.engine.requeue(version_id)
+
+    def close_batch(self, platform: str, window: str, *, actor: str) -> Batch:
+        """Close a batch of everything ready for a window and write its file into the platform's outbox. Raises `UnusableInput`
+        for a platform that is not served by files, `NotFound` when nothing is ready."""
+        chosen = self.platforms.get(platform)
+        if chosen is None or platform in self.engine.lanes:
+            raise UnusableInput(
+                f"平台 {platform} 没有启用文件上报", action="请把该平台的 transport 设为 folder", english="not served by files"
+            )
+        outbox = self.settings.path(chosen.outbox) / platform
+        return batches.close(self.ledger, profile(platform), window, outbox, encoding=chosen.encoding or "", actor=actor)
+
+    def batch_file(self, batch_id: str) -> tuple[str, bytes]:
+        """Name and content of a batch's file as it stands in the outbox. Raises `NotFound`."""
+        with self.ledger.read() as session:
+            batch = session.get(Batch, batch_id)
+        path = None
+        if batch is not None and batch.file_name and batch.platform in self.platforms:
+            path = self.settings.path(self.platforms[batch.platform].outbox) / batch.platform / batch.file_name
+        if batch is None or path is None or not path.is_file():
+            raise NotFound("没有这个批次的文件", english=f"no file of batch {batch_id}")
+        return batch.file_name, path.read_bytes()
 
     def _move(self, version_id: str, to: Ours, actor: str, reason: str) -> None:
         with self.ledger.write() as session:

@@ -42,12 +42,13 @@ class Server(_Section):
 
 class Intake(_Section):
     """The watched folder and how many processes read from it. ``settle_seconds``: a file is taken once its size has not
-    changed for that long."""
+    changed for that long. Below ``free_disk_mb`` of free disk no file is taken until there is room again."""
 
     inbox: Path = Path("inbox")
     workers: int = Field(default=2, ge=1, le=64)
     settle_seconds: float = Field(default=2.0, ge=0)
     scan_seconds: float = Field(default=2.0, gt=0)
+    free_disk_mb: int = Field(default=1024, ge=0)
 
 
 class Platform(_Section):
@@ -101,6 +102,11 @@ class Settings(_Section):
     @property
     def key_file(self) -> Path:
         return self.path(Path("zhibao.keys"))
+
+    @property
+    def raw_dir(self) -> Path:
+        """Where raw files are kept."""
+        return self.data_dir / "raw"
 
     @property
     def ledger_url(self) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
-from argon2 import PasswordHasher
-
-from gateway.audit.log import Event, record
+from gateway.access import accounts
 from gateway.model.errors import ConfigurationError
 from gateway.settings import CONFIG_NAME, load
-from gateway.store.ledger import Ledger, now
-from gateway.store.tables import Account
+from gateway.store.ledger import Ledger
 from gateway.store.vault import Vault
 
 ADMINISTRATOR = "admin"
@@ -51,12 +47,9 @@ def create(folder: Path) -> str:
     vault = Vault.create(folder / "zhibao.keys")
     config.write_text(TEMPLATE, "utf-8")
     settings = load(config)
-    password = secrets.token_urlsafe(15)
     ledger = Ledger.open(settings.ledger_url, vault)
     try:
         with ledger.write() as session:
-            session.add(Account(name=ADMINISTRATOR, password=PasswordHasher().hash(password), created_at=now()))
-            record(session, Event("account.created", f"account:{ADMINISTRATOR}"))
+            return accounts.create(session, ADMINISTRATOR)
     finally:
         ledger.close()
-    return password

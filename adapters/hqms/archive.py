@@ -26,6 +26,7 @@ _SMALL = 1 << 20
 """Below this size no expansion ratio is suspicious."""
 
 _BLOCK = 1 << 16
+_FARTHEST = 1 << 62
 _LOCAL_HEADER = 30
 _TABLES = frozenset((".csv", ".txt", ".xlsx", ".xlsm", ".dbf"))
 _LITTER = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
@@ -64,6 +65,8 @@ def checked_entries(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
 
 def inflated(source: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     """The content of an entry in blocks. Raises `FileRefused` when it is not exactly what the directory says."""
+    if not 0 <= entry.header_offset < _FARTHEST:
+        raise _damaged("an entry outside the file")
     source.seek(entry.header_offset)
     local = source.read(_LOCAL_HEADER)
     if len(local) < _LOCAL_HEADER or not local.startswith(b"PK\x03\x04"):
@@ -76,15 +79,15 @@ def inflated(source: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
         if not data and left > 0:
             data = source.read(min(_BLOCK, left))
             left -= len(data)
-        if not data:
-            break
         if engine is None:
             block, data = data, b""
         else:
-            try:
+            try:  # after the last byte there may still be output that did not fit into the block before
                 block, data = engine.decompress(data, 16 * _BLOCK), engine.unconsumed_tail
             except zlib.error:
                 block, broken = b"", True
+        if not block and not data:
+            break
         size += len(block)
         check = zlib.crc32(block, check)
         if size > entry.file_size:

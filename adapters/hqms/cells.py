@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,15 +22,23 @@ from mappings.crosswalk import Crosswalk
 from mappings.layout import Field
 
 DASH = "-"
-LOOK_ALIKES = frozenset("—－–―−‐‑﹣ー")
+LOOK_ALIKES = frozenset([*"—－–―−‐‑﹣ー", "——"])
 INVISIBLE = "".join(("​", "‌", "‍", "⁠", "﻿"))
 _EDGES = " \t\r\n\v\f\u00a0\u3000" + INVISIBLE
 
-_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?").fullmatch
-_LOOSE_DECIMAL = re.compile(r"([+-]?)0*(\d[\d,]*)(\.\d+)?").fullmatch
-_DOT_ZERO = re.compile(r"(\d+)\.0+").fullmatch
-_LOOSE_TIME = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d+)?)?)?").fullmatch
-_PARTIAL_DATE = re.compile(r"(?:19|20)\d{2}(?:-(?:0[1-9]|1[0-2]))?").fullmatch
+_INT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})").fullmatch
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
+_LOOSE_NUMBER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(\.[0-9]+)?").fullmatch
+_DOT_ZERO = re.compile(r"(-?[0-9]+)\.0+").fullmatch
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
+_LOOSE_TIME = re.compile(
+    r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?(?:[ T]+([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.[0-9]{1,9})?)?)?"
+).fullmatch
+_PARTIAL_DATE = re.compile(r"(?:19|20)[0-9]{2}(?:-(?:0[1-9]|1[0-2]))?").fullmatch
+_LIST_SEPARATOR = re.compile(r"[,，、;；]")
+_LONGEST_NUMBER = 30
+"""Characters of a number. Longer text is no number of a front sheet, and Python refuses to convert very long ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +89,15 @@ class CellReader:
         if tidy in ("", DASH):
             return None, tidy, tuple(kinds)
         value = self.fast(tidy)
-        if value is None:
-            value, kind = self._repair(tidy)
-            if kind:
-                kinds.append(kind)
+        if value is None and self.field.type == "code_list":
+            value, more = self._repaired_list(tidy)
+            kinds += more
+        elif value is None:
+            value, kind = self._repaired(tidy)
+            kinds += [kind] if kind else []
         return value, tidy, tuple(kinds)
 
-    def _repair(self, text: str) -> tuple[Any, str]:
+    def _repaired(self, text: str) -> tuple[Any, str]:
         match self.field.type:
             case "string":
                 return text, ""
@@ -99,9 +109,6 @@ class CellReader:
                 return _repaired_time(text, self.field.type)
             case "code":
                 return self._repaired_code(text)
-            case "code_list":
-                value = self._code_list(re.sub(r"\s*[，、;；]\s*", ",", text))
-                return value, "list-separator" if value is not None else ""
             case _:
                 return None, ""
 
@@ -120,6 +127,21 @@ class CellReader:
                 return self.codes[stripped], "number-form"
         return None, ""
 
+    def _repaired_list(self, text: str) -> tuple[list[Coded] | None, list[str]]:
+        values, kinds = [], set()
+        parts = [part.strip(_EDGES) for part in _LIST_SEPARATOR.split(text)]
+        if ",".join(parts) != text:
+            kinds.add("list-separator")
+        for part in parts:
+            value = self.codes.get(part)
+            if value is None:
+                value, kind = self._repaired_code(part)
+                kinds.add(kind)
+            if value is None:
+                return None, []
+            values.append(value)
+        return values, sorted(kinds)
+
     def _code_list(self, text: str) -> list[Coded] | None:
         values = [self.codes.get(part) for part in text.split(",")]
         return [v for v in values if v is not None] if None not in values else None
@@ -127,35 +149,34 @@ class CellReader:
 
 def _string(text: str) -> str | None:
     # str.strip returns the very object when there is nothing to strip
-    return text if len(text) > 1 and text.strip() is text and text[0] not in INVISIBLE else None
+    if len(text) < 2 or text.strip() is not text or text[0] in INVISIBLE or text[-1] in INVISIBLE:
+        return None
+    return text if len(text) > 2 or text not in LOOK_ALIKES else None
 
 
 def _int(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") and len(text) < 19 else None
+    return int(text) if _INT(text) else None
 
 
 def _decimal(text: str) -> Decimal | None:
-    return Decimal(text) if len(text) < 30 and _DECIMAL(text) else None
+    return Decimal(text) if len(text) <= _LONGEST_NUMBER and _DECIMAL(text) else None
 
 
 def _date(text: str) -> str | None:
-    if len(text) == 10 and text[4] == "-" and text.isascii():
-        try:
-            date.fromisoformat(text)
-        except ValueError:
-            return None
-        return text
-    return None
+    # the shape first: Python also takes week dates, times without colons and offsets for ISO 8601
+    return text if _DATE(text) and _exists(text) else None
 
 
 def _datetime(text: str) -> str | None:
-    if len(text) == 19 and text[10] == " " and text[4] == "-" and text.isascii():
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return text.replace(" ", "T")
-    return None
+    return text.replace(" ", "T") if _TIME(text) and _exists(text) else None
+
+
+def _exists(time: str) -> bool:
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        return False
+    return True
 
 
 _FAST: dict[str, Fast] = {"string": _string, "int": _int, "decimal": _decimal, "date": _date, "datetime": _datetime}
@@ -165,25 +186,30 @@ def _no_value_set(domain: str) -> Fast:
     """A code column whose value set is not enumerated here: any tidy text is its code."""
 
     def read(text: str) -> Coded | None:
-        return Coded(domain, text) if text.strip() is text and text not in LOOK_ALIKES and text != DASH else None
+        return Coded(domain, text) if text.strip(_EDGES) == text and text not in LOOK_ALIKES and text != DASH else None
 
     return read
 
 
 def _repaired_int(text: str) -> tuple[int | None, str]:
-    if (match := _DOT_ZERO(text)) is not None:
-        return int(match[1]), "dot-zero"
-    if (match := _LOOSE_DECIMAL(text)) is not None and match[3] is None and len(text) < 19:
-        return int(match[1] + match[2].replace(",", "")), "number-form"
-    return None, ""
+    match = _DOT_ZERO(text)
+    value = _int(_plain_number(match[1] if match is not None else text))
+    return value, "" if value is None else "dot-zero" if match is not None else "number-form"
 
 
 def _repaired_decimal(text: str) -> tuple[Decimal | None, str]:
-    if text.startswith("."):
-        text = "0" + text
-    if (match := _LOOSE_DECIMAL(text)) is not None and len(text) < 30:
-        return Decimal(match[1] + match[2].replace(",", "") + (match[3] or "")), "number-form"
-    return None, ""
+    digits = _plain_number(text)
+    return (Decimal(digits), "number-form") if digits else (None, "")
+
+
+def _plain_number(text: str) -> str:
+    """A number without plus sign, leading zeros and thousands separators (only where they part groups of three: ``1,5`` may be
+    one and a half). Empty for what is no number."""
+    match = _LOOSE_NUMBER(text) if len(text) <= _LONGEST_NUMBER else None
+    if match is None or not (match[2] or match[3]):
+        return ""
+    whole = (match[2] or "").replace(",", "").lstrip("0") or "0"
+    return ("-" if match[1] == "-" else "") + whole + (match[3] or "")
 
 
 def _repaired_time(text: str, type: str) -> tuple[str | None, str]:
@@ -203,7 +229,8 @@ def _repaired_time(text: str, type: str) -> tuple[str | None, str]:
             return None, ""
         return moment.date().isoformat(), "date-form"
     if hour is None:
-        return moment.date().isoformat(), ""
+        day = moment.date().isoformat()
+        return day, "date-form" if day != text else ""
     return moment.isoformat(timespec="seconds" if second is not None else "minutes"), "date-form"
 
 

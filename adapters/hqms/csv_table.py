@@ -24,10 +24,10 @@ from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, refused,
 BLOCK = 1 << 20
 
 QUOTED_LINES = 50
-"""Physical lines that a quoted cell may span before its quote counts as unclosed."""
+"""Physical lines that a record with quoted cells may span before its quote counts as unclosed."""
 
 LINE_BYTES = 16 << 20
-"""Bytes of a physical line, beyond which it is passed over without being held in memory."""
+"""Bytes of a physical line, beyond which it is passed over without being held in memory, and of the lines of one record."""
 
 _TELLING_WIDTH = 8
 """From this number of columns on, a line that has exactly the commas of a whole row is taken for one."""
@@ -138,11 +138,14 @@ class _Records:
                 if not text.strip(_NOTHING) and not (header and "," in text):
                     continue
                 if number >= skip:
-                    cells = text.rstrip("\r\n").split(",")
                     if "\0" in text:
                         fault = "nul"
-                    elif len(text) > longest and max(map(len, cells)) > longest:
-                        fault = "over-limit"
+                    elif len(text) > longest and text.count(",") >= columns:
+                        fault = "over-limit"  # without cutting it into millions of cells first
+                    else:
+                        cells = text.rstrip("\r\n").split(",")
+                        if len(text) > longest and max(map(len, cells)) > longest:
+                            fault = "over-limit"
             number += 1
             if number > last:
                 raise too_many_rows(limits)
@@ -188,8 +191,10 @@ class _Records:
     def _feed(self, used: list[bytes], texts: list[str]) -> Iterator[str]:
         """The lines of one record, for as long as the csv module asks for more."""
         yield texts[0]
+        size = len(used[0])
         while len(used) < QUOTED_LINES and (raw := self._take()) is not None:
-            if isinstance(raw, _Overlong) or "\0" in (text := self._decode(raw)):
+            size += len(raw)
+            if isinstance(raw, _Overlong) or size > LINE_BYTES or "\0" in (text := self._decode(raw)):
                 self._put_back.appendleft(raw)
                 return
             used.append(raw)

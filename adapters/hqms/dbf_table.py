@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, refused, split_part, too_many_rows
+from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, refused, split_part, too_big, too_many_rows
 
 JOIN_KEYS = ("P3", "P22")
-"""Columns that both parts have: 病案号 and 出院日期."""
+"""Columns that both parts have: 病案号 and 入院日期."""
 
 _DELETED = 0x2A
 _TERMINATOR = 0x0D
@@ -43,8 +43,8 @@ class DbfTable(Table):
     def __init__(self, path: Path, encoding: str | None, limits: Limits) -> None:
         self._limits = limits
         first, second = _parts(path)
-        self._first = _File(first, encoding)
-        self._second = _File(second, encoding) if second is not None else None
+        self._first = _File(first, encoding, limits)
+        self._second = _File(second, encoding, limits) if second is not None else None
         total = self._first.size + (self._second.size if self._second else 0)
         super().__init__(path, [field.name for field in self._first.fields], encoding=self._first.encoding, total=total)
         if self._second is not None:
@@ -120,7 +120,7 @@ class DbfTable(Table):
 _TWICE = -1
 _MESSAGES = {
     "undecodable": "该记录含有无法解码的字符或空字符（NUL），请检查是否有汉字被截断，改正后重新导出",
-    "duplicate-key": "该记录的病案号和出院日期（P3、P22）在文件中重复，无法确定对应关系，请改正后重新导出",
+    "duplicate-key": "该记录的病案号和入院日期（P3、P22）在文件中重复，无法确定对应关系，请改正后重新导出",
     "no-partner": "该记录在第二部分（part2）中没有对应记录，请重新导出两个部分",
     "no-first-part": "第二部分（part2）中的一条记录在第一部分（part1）中没有对应记录，请重新导出两个部分",
 }
@@ -129,18 +129,22 @@ _MESSAGES = {
 class _File:
     """One DBF file. Raises `FileRefused` when its structure is not sound."""
 
-    def __init__(self, path: Path, encoding: str | None) -> None:
+    def __init__(self, path: Path, encoding: str | None, limits: Limits) -> None:
         self.path = path
+        self.size = path.stat().st_size
+        if self.size > limits.file_bytes:
+            raise too_big(limits)
         with path.open("rb") as source:
             head = source.read(32)
             if len(head) < 32:
                 raise _damaged(path, "header cut short")
             count, self._start, self.width = struct.unpack_from("<IHH", head, 4)
+            if self._start < 33 or self.width < 2:
+                raise _damaged(path, f"header of {self._start} bytes, records of {self.width}")
             if head[15]:
                 raise refused("encrypted", f"“{path.name}”是加密的 DBF", "请取消加密后重新导出", "dbf is encrypted")
             described = source.read(self._start - 32)
         self.count: int = count
-        self.size = path.stat().st_size
         self.keys: list[int] = []
         self.encoding = _encoding(encoding)
         if len(described) != self._start - 32:
@@ -258,7 +262,7 @@ def _parts(path: Path) -> tuple[Path, Path | None]:
     stem, number = own
     for other in sorted(path.parent.iterdir()):
         part = split_part(other.stem) if other.suffix.lower() == ".dbf" else None
-        if part is not None and part[0].casefold() == stem.casefold() and part[1] == 3 - number:
+        if part is not None and part[0].casefold() == stem.casefold() and part[1] == 3 - number and other.is_file():
             return (path, other) if number == 1 else (other, path)
     raise refused(
         "missing-part",

@@ -51,9 +51,9 @@ class RowReader:
         ]
         prefix = header.layout.id
         self._extras = [
-            (i, f"{prefix}:{field.code if field is not None else name}")
+            (i, f"{prefix}:{field.code if field is not None else name or f'列{i + 1}'}")
             for i, (name, field) in enumerate(zip(header.names, header.fields, strict=True))
-            if (field is None and name) or (field is not None and not field.path)
+            if field is None or not field.path
         ]
         self.width = len(header.names)
 
@@ -160,7 +160,7 @@ class _CompiledGroup:
     @staticmethod
     def _text(text: str, field: Field | None, verbatim: dict[str, str], repairs: list[Repair]) -> str:
         """A code or name cell of a pair: tidied; the placeholder goes to ``verbatim``."""
-        if (len(text) > 1 and text.strip() is text) or field is None:
+        if field is None or _PLAIN.fast(text) is not None:
             return text
         _, tidy, kinds = _PLAIN.read(text)
         repairs.extend(Repair(field.code, kind, REPAIRS[kind]) for kind in kinds)

@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -153,13 +154,16 @@ def open_table(
     kind = _kind(path, limits)
     if kind == "zip":
         return open_zip(path, encoding=encoding, limits=limits, is_header=is_header)
-    table: Table
-    if kind == "csv":
-        table = CsvTable(path, encoding, limits)
-    elif kind == "xlsx":
-        table = XlsxTable(path, limits)
-    else:
-        table = DbfTable(path, encoding, limits)
+    table: Table | None = None
+    with suppress(OSError):
+        if kind == "csv":
+            table = CsvTable(path, encoding, limits)
+        elif kind == "xlsx":
+            table = XlsxTable(path, limits)
+        else:
+            table = DbfTable(path, encoding, limits)
+    if table is None:
+        raise changed(path)
     _check_header(table.header, limits, is_header)
     return table
 
@@ -198,6 +202,11 @@ def changed(path: Path) -> FileRefused:
     )
 
 
+def too_big(limits: Limits) -> FileRefused:
+    """The refusal of a file over the limit of bytes."""
+    return refused("over-limit", f"文件超过 {limits.file_bytes >> 20} MiB", "请按月拆分后分别导入", "file over the size limit")
+
+
 def too_many_rows(limits: Limits) -> FileRefused:
     """The refusal of a file with more rows than the limit."""
     return refused("over-limit", f"文件超过 {limits.rows} 行", "请按月拆分后分别导入", "more rows than the limit")
@@ -216,7 +225,7 @@ def _kind(path: Path, limits: Limits) -> str:
     if size < 0:
         raise refused("unreadable", f"文件“{path.name}”无法读取", "请检查权限，或等文件写完后再试", "file cannot be read")
     if size > limits.file_bytes:
-        raise refused("over-limit", f"文件超过 {limits.file_bytes >> 20} MiB", "请按月拆分后分别导入", "file over the size limit")
+        raise too_big(limits)
     suffix = path.suffix.lower()
     named = _KIND_OF_SUFFIX.get(suffix)
     if not head.strip(b"\r\n\t \x1a\x00"):

@@ -112,6 +112,7 @@ class Checker:
         findings: list[Finding] = []
         self._check_cells(record, findings)
         values = {name: derive(record) for name, derive in self._derived.items()}
+        values |= self._circumstances()
         get = record.get
         for unit in self._records.values():
             key = tuple([values[n] if n in values else get(n, "") for n in unit.columns])
@@ -246,19 +247,13 @@ class Checker:
             case _:
                 return True
 
+    def _circumstances(self) -> dict[str, str]:
+        """What an expression may ask besides the record. Answers are remembered by it, too."""
+        now = datetime.now(CHINA).strftime("%Y-%m-%d %H:%M:%S")
+        return {"layout": self.layout.id, "report_month": self.report_month, "today": now}
+
     def _resolve(self, name: str) -> Any:
-        value = self._values.get(name)
-        if value is not None:
-            return value
-        match name:
-            case "layout":
-                return self.layout.id
-            case "report_month":
-                return self.report_month
-            case "today":
-                return datetime.now(CHINA).strftime("%Y-%m-%d %H:%M:%S")
-            case _:
-                return ""
+        return self._values.get(name, "")
 
 
 _OPERATION_CODES = frozenset({"C14x01C", "C35xkkC", "SSJCZBM1", "SSJCZBMkk"})
@@ -291,7 +286,7 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
         return lambda record: " ".join([v for c in codes if (v := record.get(c)) and v != "-"])
 
     def fee_sum(record: Record) -> float:
-        return math.fsum(num0(record.get(code, "")) for code in fees if code in record)
+        return round(math.fsum(num0(record.get(code, "")) for code in fees if code in record), 2)
 
     return {
         "DX": joined([principal, *others]),

@@ -9,17 +9,13 @@ import msgspec
 from sqlalchemy import insert, update
 from sqlmodel import Session, col, select
 
-from gateway.model.errors import ZhibaoError
+from gateway.model.errors import NotFound
 from gateway.model.stay import Stay
 from gateway.store.ledger import now
 from gateway.store.tables import StayRow, StayVersion
 from gateway.store.vault import Vault
 
 STAY_PLACE = "stay_version.body"
-
-
-class NoSuchStay(ZhibaoError):
-    """The ledger has no such stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +115,15 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
 
 
 def body(session: Session, vault: Vault, version_id: int) -> Stay:
-    """The stay as recorded in one version. Raises `NoSuchStay`."""
+    """The stay as recorded in one version. Raises `NotFound`."""
     row = session.get(StayVersion, version_id)
     if row is None:
-        raise NoSuchStay("没有这一版病例", english=f"no stay version {version_id}")
+        raise NotFound("没有这一版病例", english=f"no stay version {version_id}")
     return msgspec.json.decode(vault.open(row.sealed_body, STAY_PLACE), type=Stay)
 
 
 def current(session: Session, vault: Vault, stay_id: int) -> tuple[Stay, StayVersion]:
-    """The current version of a stay. Raises `NoSuchStay`."""
+    """The current version of a stay. Raises `NotFound`."""
     stay = session.get(StayRow, stay_id)
     row = (
         session.exec(select(StayVersion).where(StayVersion.stay_id == stay_id, StayVersion.number == stay.current)).one_or_none()
@@ -135,5 +131,5 @@ def current(session: Session, vault: Vault, stay_id: int) -> tuple[Stay, StayVer
         else None
     )
     if row is None:
-        raise NoSuchStay("没有这个病例", english=f"no stay {stay_id}")
+        raise NotFound("没有这个病例", english=f"no stay {stay_id}")
     return msgspec.json.decode(vault.open(row.sealed_body, STAY_PLACE), type=Stay), row

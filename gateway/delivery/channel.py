@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from adapters.transports.rest import Answer, RestTransport
 from gateway.model.errors import AmbiguousFailure, PermanentFailure, TransientFailure
@@ -66,7 +67,11 @@ class Channel(Protocol):
         ...
 
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
-        """Receipts after a cursor, and the next cursor."""
+        """Receipts after a cursor, and the next cursor. Raises `TransientFailure` when the platform cannot say."""
+        ...
+
+    def close(self) -> None:
+        """Give up connections."""
         ...
 
 
@@ -96,7 +101,7 @@ class RestChannel:
 
     def ask(self, key: str) -> Delivered | None:
         try:
-            answer = self._transport.exchange("GET", self._base + self._query.replace("{key}", key))
+            answer = self._transport.exchange("GET", self._base + self._query.replace("{key}", quote(key, safe="")))
         except AmbiguousFailure as failure:
             raise TransientFailure(failure.message, action=failure.action, english=failure.english) from None
         if answer.status == 404:
@@ -108,8 +113,16 @@ class RestChannel:
             answer = _usable(self._transport.exchange("GET", self._base + self._receipts, query={"after": cursor, "limit": "500"}))
         except AmbiguousFailure as failure:
             raise TransientFailure(failure.message, action=failure.action, english=failure.english) from None
+        except PermanentFailure as failure:
+            raise TransientFailure(failure.message, action="请核对接口配置", english=failure.english) from None
         page = _json(answer)
-        return [_receipt(item) for item in page["receipts"]], str(page["cursor"])
+        try:
+            return [_receipt(item) for item in page["receipts"]], str(page["cursor"])
+        except (KeyError, TypeError, AttributeError):
+            raise _unrecognised() from None
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 def _usable(answer: Answer) -> Answer:
@@ -141,8 +154,12 @@ def _json(answer: Answer) -> dict[str, Any]:
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
-        raise TransientFailure("平台的答复无法识别", action="请联系平台或核对接口版本", english="answer is not JSON")
+        raise _unrecognised()
     return parsed
+
+
+def _unrecognised() -> TransientFailure:
+    return TransientFailure("平台的答复无法识别", action="请联系平台或核对接口版本", english="answer is not as agreed")
 
 
 def _delivered(answer: Answer, key: str) -> Delivered:

@@ -14,11 +14,13 @@ import logging
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy import exists
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from gateway.audit.log import Event, record
@@ -137,12 +139,18 @@ class Engine:
             self._inspected = True
         for platform, lane in self.lanes.items():
             with self.ledger.write() as session:
+                former = aliased(SubmissionVersion)
                 statement = (
                     select(SubmissionVersion)
                     .where(
                         SubmissionVersion.platform == platform,
                         SubmissionVersion.our_state == Ours.READY,
                         col(SubmissionVersion.due_from) <= now(),
+                        # versions of one submission leave one after the other
+                        ~exists().where(
+                            col(former.submission_id) == col(SubmissionVersion.submission_id),
+                            col(former.our_state).in_(_IN_FLIGHT),
+                        ),
                     )
                     .order_by(col(SubmissionVersion.id))
                     .limit(limit)
@@ -229,30 +237,3 @@ def try_once(platform: str, version_id: str, tries: int) -> tuple[bool, float]:
     if progress.failed:
         return False, lane.pause(tries, progress.retry_after)
     return False, 0.0
-
-
-Stop = Callable[[], None]
-
-
-def every(seconds: float, work: Callable[[], object], name: str) -> Stop:
-    """Run ``work`` again and again in a thread, ``seconds`` after it last ended, until the returned function is called. A failure is
-    logged by kind, never by content, and does not end the thread."""
-    stopping = threading.Event()
-
-    def run() -> None:
-        log = logging.getLogger("zhibao")
-        while not stopping.is_set():
-            try:
-                work()
-            except Exception as error:
-                log.error("%s failed: %s", name, type(error).__name__)
-            stopping.wait(seconds)
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        stopping.set()
-        thread.join(timeout=30)
-
-    return stop

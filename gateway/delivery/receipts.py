@@ -33,14 +33,13 @@ def fetch(ledger: Ledger, platform: str, channel: Channel, words: Mapping[str, s
             cursor = session.get(Cursor, name)
             position = cursor.position if cursor is not None else ""
         page, following = channel.receipts(position)
-        if not page and following == position:
-            return fresh
-        with ledger.write() as session:
-            fresh += apply(session, ledger.vault, platform, page, words)
-            cursor = session.get(Cursor, name) or Cursor(name=name, position="")
-            cursor.position = following
-            session.add(cursor)
-        if not page:
+        if page or following != position:
+            with ledger.write() as session:
+                fresh += apply(session, ledger.vault, platform, page, words)
+                cursor = session.get(Cursor, name) or Cursor(name=name, position="")
+                cursor.position = following
+                session.add(cursor)
+        if following == position:  # a platform may show its last page again and again
             return fresh
 
 

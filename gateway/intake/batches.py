@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def _begin_worker(initializer: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """Start a worker that ends with its parent: a killed parent cannot tell its workers to stop."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "not in a worker process"
+
+    def follow(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, args=(parent.sentinel,), name="follow-parent", daemon=True).start()
+    initializer(*arguments)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -35,7 +51,8 @@ def ordered(
         yield from map(work, batches)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=initializer, initargs=arguments) as pool:
+    begin = (initializer, arguments)
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker, initargs=begin) as pool:
         pending: deque[Future[Result]] = deque()
         for batch in batches:
             pending.append(pool.submit(work, batch))

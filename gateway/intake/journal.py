@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from gateway.store.vault import Vault
 
@@ -31,28 +32,24 @@ class Journal:
 
     def keep(self, source: BinaryIO) -> tuple[str, int]:
         """Store the bytes of ``source`` durably; (digest, size). Storing them again changes nothing."""
-        digest = hashlib.sha256()
-        size = 0
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".incoming-")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                while block := source.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
-                    sealed = self._vault.seal(block, _PLACE)
-                    out.write(struct.pack(">I", len(sealed)) + sealed)
-                out.flush()
-                os.fsync(out.fileno())
-            target = self._file(digest.hexdigest())
-            if target.exists():
-                os.unlink(name)
-            else:
-                os.replace(name, target)
-                _sync_folder(self._folder)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        return digest.hexdigest(), size
+        with self.incoming() as incoming:
+            while block := source.read(_BLOCK):
+                incoming.write(block)
+            return incoming.commit()
+
+    def incoming(self) -> Incoming:
+        """Begin to store bytes that arrive piece by piece; use it in a ``with`` statement."""
+        return Incoming(self._folder, self._vault)
+
+    def forget_leftovers(self) -> None:
+        """Remove what a killed process left half written. Only for the process that owns the store."""
+        for path in self._folder.glob(".*-*"):
+            path.unlink(missing_ok=True)
+
+    @property
+    def free_bytes(self) -> int:
+        """Free space of the disk that the store is on."""
+        return shutil.disk_usage(self._folder).free
 
     def read(self, digest: str, offset: int = 0, length: int | None = None) -> bytes:
         """``length`` bytes from ``offset`` of a stored file (to its end when None)."""
@@ -69,8 +66,9 @@ class Journal:
 
     @contextmanager
     def opened(self, digest: str, suffix: str) -> Iterator[Path]:
-        """The stored file as a plain file for the time of the block, readable by its owner only, removed afterwards."""
-        handle, name = tempfile.mkstemp(prefix="zhibao-", suffix=suffix)
+        """The stored file as a plain file for the time of the block, readable by its owner only, removed afterwards (or at the
+        next start, see `forget_leftovers`)."""
+        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".open-", suffix=suffix)
         try:
             with os.fdopen(handle, "wb") as out:
                 for block in self._blocks(digest, 0):
@@ -80,7 +78,7 @@ class Journal:
             Path(name).unlink(missing_ok=True)
 
     def _file(self, digest: str) -> Path:
-        return self._folder / f"{digest}.raw"
+        return _file(self._folder, digest)
 
     def _blocks(self, digest: str, skip: int) -> Iterator[bytes]:
         with self._file(digest).open("rb") as source:
@@ -91,6 +89,58 @@ class Journal:
                     skip -= 1
                 else:
                     yield self._vault.open(source.read(size), _PLACE)
+
+
+class Incoming:
+    """Bytes on their way into the store: nothing is there before `commit`, everything is on disk after it."""
+
+    def __init__(self, folder: Path, vault: Vault) -> None:
+        self._folder = folder
+        self._vault = vault
+        self._digest = hashlib.sha256()
+        self._pending = bytearray()
+        self.size = 0
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".incoming-")
+        self._out = os.fdopen(handle, "wb")
+        self._path = Path(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._out.close()
+        self._path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._digest.update(data)
+        self.size += len(data)
+        self._pending += data
+        while len(self._pending) >= _BLOCK:
+            self._seal(bytes(self._pending[:_BLOCK]))
+            del self._pending[:_BLOCK]
+
+    def commit(self) -> tuple[str, int]:
+        """Make the bytes durable; (digest, size)."""
+        if self._pending:
+            self._seal(bytes(self._pending))
+            self._pending.clear()
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        digest = self._digest.hexdigest()
+        target = _file(self._folder, digest)
+        if not target.exists():
+            os.replace(self._path, target)
+            _sync_folder(self._folder)
+        return digest, self.size
+
+    def _seal(self, block: bytes) -> None:
+        sealed = self._vault.seal(block, _PLACE)
+        self._out.write(struct.pack(">I", len(sealed)) + sealed)
+
+
+def _file(folder: Path, digest: str) -> Path:
+    return folder / f"{digest}.raw"
 
 
 def _sync_folder(folder: Path) -> None:

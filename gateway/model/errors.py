@@ -6,6 +6,9 @@
     ├── UnusableInput          what was given cannot be used at all (exit code 2)
     │   ├── FileRefused        a whole file: undecodable, no header, not what its name says, over a limit
     │   └── RowRefused         one row of a file: kept, reported, the other rows go on
+    ├── NotFound               the ledger has no such file, stay, submission or batch
+    ├── AccessDenied           not signed in, or not allowed
+    ├── Overloaded             cannot take more work now: come back later (HTTP 503)
     ├── ConfigurationError     a setting, profile or key is missing, contradictory or too weak
     ├── IllegalTransition      a submission was asked to take a step its state does not allow
     ├── AuditBroken            the audit log does not verify
@@ -57,6 +60,18 @@ class RowRefused(UnusableInput):
         super().__init__(message, action=action, english=english)
         self.reason = reason
         self.field = field
+
+
+class NotFound(ZhibaoError):
+    """The ledger has no such file, stay, submission or batch."""
+
+
+class AccessDenied(ZhibaoError):
+    """Not signed in, or not allowed to do this."""
+
+
+class Overloaded(ZhibaoError):
+    """Cannot take more work now (disk, depth of the queue). Nothing was taken; the sender should come back later."""
 
 
 class ConfigurationError(ZhibaoError):

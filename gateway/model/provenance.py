@@ -16,7 +16,8 @@ class Layer(Struct, omit_defaults=True, frozen=True):
 
     ``message`` is the ledger's message id (or ``file#row`` outside the ledger), ``mapping`` the table by which it was read
     (``hqms-2020``, or ``person`` for a correction), ``fields`` the source field by canonical path where the table does not say
-    it: None means "every path that the table maps". ``by`` and ``at`` name the person and time (UTC) of a correction.
+    it: None means "every path that the table maps". ``by``, ``at`` and ``reason`` name the person, time (UTC) and cause of a
+    correction.
     """
 
     message: str
@@ -24,6 +25,7 @@ class Layer(Struct, omit_defaults=True, frozen=True):
     fields: dict[str, str] | None = None
     by: str = ""
     at: str = ""
+    reason: str = ""
 
 
 class Provenance(Struct, omit_defaults=True):

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from conformance.checks.finding import Finding
 from gateway.audit.log import Event
-from gateway.model.errors import ZhibaoError
+from gateway.model.errors import NotFound
 from gateway.reporting.preparing import RECORD_PLACE, PreparedDraft
 from gateway.reporting.states import Ours, Theirs, step_ours, step_theirs
 from gateway.store.ledger import new_id, now
@@ -26,10 +26,6 @@ from mappings.profile import profile
 
 _MAY_BE_KNOWN = frozenset({Ours.SENDING, Ours.UNCERTAIN, Ours.SENT})
 _NOT_LEFT = frozenset({Ours.BLOCKED, Ours.AWAITING_REVIEW, Ours.READY, Ours.QUEUED, Ours.FAILED})
-
-
-class NoSuchSubmission(ZhibaoError):
-    """The ledger has no such submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +157,9 @@ def _successor(
     if latest.our_state in _NOT_LEFT:
         move(latest, Ours.SUPERSEDED, events, reason="newer version")
         session.add(latest)
-    known = [v for v in versions if v.our_state in _MAY_BE_KNOWN and v.platform_state != Theirs.WITHDRAWN]
-    replaced = known[-1] if known else None
+    left = [v for v in versions if v.our_state in _MAY_BE_KNOWN]
+    stands = bool(left) and left[-1].operation != "withdraw" and left[-1].platform_state != Theirs.WITHDRAWN
+    replaced = left[-1] if stands else None
     if not made.due:
         if replaced is None:
             return None
@@ -171,7 +168,7 @@ def _successor(
         )
         operation = "withdraw"
     else:
-        operation = "amend" if replaced is not None and replaced.operation != "withdraw" else "submit"
+        operation = "amend" if replaced is not None else "submit"
     submission.current = latest.number + 1
     submission.window = item.window
     session.add(submission)
@@ -183,7 +180,7 @@ def _successor(
         reviewed,
         at,
         operation=operation,
-        replaces=replaced.id if replaced is not None and operation != "submit" else "",
+        replaces=replaced.id if replaced is not None else "",
     )
 
 
@@ -194,12 +191,12 @@ def history(session: Session, submission_id: str) -> list[SubmissionVersion]:
 
 
 def version(session: Session, id: str) -> SubmissionVersion:
-    """A version by its id, or the current version of a submission. Raises `NoSuchSubmission`."""
+    """A version by its id, or the current version of a submission. Raises `NotFound`."""
     row = session.get(SubmissionVersion, id)
     if row is None and (submission := session.get(Submission, id)) is not None:
         row = session.get(SubmissionVersion, f"{submission.id}.{submission.current}")
     if row is None:
-        raise NoSuchSubmission(f"没有编号为 {id} 的上报", english=f"no submission {id}")
+        raise NotFound(f"没有编号为 {id} 的上报", english=f"no submission {id}")
     return row
 
 

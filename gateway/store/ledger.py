@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from alembic import command
 from alembic.config import Config
@@ -62,6 +62,19 @@ class Ledger:
         ledger.migrate()
         return ledger
 
+    @classmethod
+    def look_at(cls, url: str, vault: Vault) -> Ledger:
+        """Open an existing ledger for reading only, beside the process that has it. Raises `ConfigurationError`."""
+        path = Path(url.removeprefix("sqlite:///"))
+        if url.startswith("sqlite:///") and not path.is_file():
+            raise ConfigurationError("还没有账本", action="请先运行 zhibao init 和 zhibao serve", english="there is no ledger yet")
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "connect", _only_reading)
+            event.listen(engine, "begin", _begin_sqlite)
+        return cls(engine, vault)
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision."""
         config = Config()
@@ -82,6 +95,12 @@ class Ledger:
         """A reading session."""
         with Session(self.engine) as session:
             yield session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close all connections and give the lock back."""
@@ -117,6 +136,10 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _only_reading(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON").close()
 
 
 def _begin_sqlite(connection: Any) -> None:

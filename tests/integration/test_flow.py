@@ -54,6 +54,9 @@ class MemoryPlatform:
     def ask(self, key: str) -> Delivered | None:
         return Delivered(f"P-{key}", 200, b"{}") if key in self.kept else None
 
+    def close(self) -> None:
+        """Nothing to give up."""
+
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
         start = max(int(cursor or 0) - 1, 0)  # the last one of the former page comes again, as platforms do
         return self.issued[start:], str(len(self.issued))

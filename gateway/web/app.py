@@ -1,0 +1,58 @@
+"""The web application: API with OpenAPI docs, health, metrics and the overview page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+from gateway.access.accounts import Door
+from gateway.model.errors import ZhibaoError
+from gateway.runtime import Gateway
+from gateway.web import batches, files, operations, overview, sessions, submissions
+from gateway.web.requests import answer_error
+
+_HERE = Path(__file__).parent
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(gateway: Gateway) -> FastAPI:
+    """The application over a gateway that the caller starts and closes."""
+    app = FastAPI(
+        title="直报 Zhibao",
+        version=version("zhibao"),
+        summary="肿瘤数据上报网关 / oncology reporting gateway",
+        docs_url=None,  # served below from packaged assets: a hospital's network has no CDN
+        redoc_url=None,
+    )
+    app.state.gateway = gateway
+    app.state.door = Door(gateway.ledger)
+    app.add_exception_handler(ZhibaoError, answer_error)
+    for module in (sessions, files, submissions, batches, operations, overview):
+        app.include_router(module.router)
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+
+    @app.middleware("http")
+    async def _secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return app
+
+
+async def _docs() -> HTMLResponse:
+    page = (_HERE / "templates" / "docs.html").read_text("utf-8")
+    policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
