@@ -11,6 +11,9 @@ ARGS ?=
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+demo: .venv/ready
+	$(BIN)/zhibao demo $(ARGS)
+
 test: .venv/ready
 	$(BIN)/pytest $(ARGS)
 
@@ -23,6 +26,9 @@ check: .venv/ready
 lock:
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --no-header --generate-hashes --universal --python-version 3.11 -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+bench: .venv/ready
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:
 	rm -rf .venv

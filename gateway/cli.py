@@ -252,6 +252,24 @@ def serve(config: Path) -> int:
     return 0
 
 
+@cli.command(help="检查正在运行的网关是否健康 / ask a running gateway whether it is well")
+@CONFIG
+def healthy(config: Path) -> int:
+    import httpx
+
+    server = settings_of(config).server
+    scheme = "https" if server.tls_certificate else "http"
+    host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104 - compared, not listened on
+    try:
+        # the certificate is the installation's own and names its public host, not the loopback that is asked here
+        answer = httpx.get(f"{scheme}://{host}:{server.port}/healthz", verify=False, timeout=4, trust_env=False)  # noqa: S501
+    except httpx.HTTPError as error:
+        click.echo(f"网关没有应答（{type(error).__name__}）", err=True)
+        return 1
+    click.echo(answer.text)
+    return 0 if answer.status_code == 200 else 1
+
+
 @cli.command(help="演示：样本医院、平台模拟器和网关 / demo: sample hospital, simulated platform, gateway")
 @click.option("--once", is_flag=True, help="回执收齐后退出 / exit when all receipts are in")
 @click.option("--stays", default=1000, show_default=True, help="样本病例数 / stays of the sample hospital")

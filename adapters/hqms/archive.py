@@ -78,7 +78,7 @@ def inflated(source: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     while not broken:
         if not data and left > 0:
             data = source.read(min(_BLOCK, left))
-            left -= len(data)
+            left = left - len(data) if data else 0
         if engine is None:
             block, data = data, b""
         else:
@@ -86,7 +86,7 @@ def inflated(source: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
                 block, data = engine.decompress(data, 16 * _BLOCK), engine.unconsumed_tail
             except zlib.error:
                 block, broken = b"", True
-        if not block and not data:
+        if not block and not data and not left:
             break
         size += len(block)
         check = zlib.crc32(block, check)

@@ -21,9 +21,10 @@ from adapters.hqms.tables import Limits, Row, RowFault, Table, refused, too_many
 
 _REFERENCE_COLUMN = re.compile(rb"\sr=[\"']([A-Za-z]+)")
 _REFERENCE_ROW = re.compile(rb"\sr=[\"'][A-Za-z]*([0-9]+)")
-_ERROR_CELL = re.compile(
-    rb"<c\s(?=[^<>]*\bt=[\"']e[\"'])[^<>]*\br=[\"']([A-Z]+)([0-9]+)[\"'][^<>]*>(?:(?!</c>).)*?<v>([^<]*)</v>", re.S
-)
+_ERROR_CELL = re.compile(rb"<c\s[^<>]{0,99}?\bt=[\"']e[\"'][^<>]{0,99}>")
+_REFERENCE = re.compile(rb"\sr=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
+_ERROR_TEXT = re.compile(rb"\s*(?:<f\b[^<]*(?:</f>)?\s*)?<v>([^<]{0,99})</v>")
+_WITHOUT_REFERENCE = re.compile(rb"<(row|c)(?=[\s/>])(?![^<>]*\sr=)")
 _MOST_EXACT = 1e16
 _OVERLAP = 4096
 
@@ -83,11 +84,12 @@ class XlsxTable(Table):
 
 
 def text_of(cell: Any) -> str:
-    """A workbook value as text: whole numbers without a fraction, dates as ``yyyy-MM-dd``, truth as 1 or 0."""
+    """A workbook value as text: whole numbers without a fraction, others with the 15 digits that Excel has, dates as
+    ``yyyy-MM-dd``, truth as 1 or 0."""
     if isinstance(cell, bool):
         return "1" if cell else "0"
     if isinstance(cell, float):
-        return str(int(cell)) if abs(cell) < _MOST_EXACT and cell.is_integer() else repr(cell)
+        return str(int(cell)) if abs(cell) < _MOST_EXACT and cell.is_integer() else f"{cell:.15g}"
     if isinstance(cell, datetime):
         return cell.isoformat(" ", "seconds")
     if isinstance(cell, date):
@@ -158,8 +160,14 @@ def _checked_sheet(blocks: Iterator[bytes], limits: Limits) -> Errors:
         width = max(width, max(map(_column, set(_REFERENCE_COLUMN.findall(data))), default=0))
         height = max(height, max(map(_row, set(_REFERENCE_ROW.findall(data))), default=0))
         if b't="e"' in data or b"t='e'" in data:
-            for letters, digits, shown in _ERROR_CELL.findall(data):
-                errors[int(digits) - 1, _column(letters) - 1] = shown.decode("ascii", "backslashreplace")
+            for cell in _ERROR_CELL.finditer(data):
+                at, shown = _REFERENCE.search(cell[0]), _ERROR_TEXT.match(data, cell.end())
+                if at is not None and shown is not None:
+                    errors[int(at[2]) - 1, _column(at[1]) - 1] = shown[1].decode("ascii", "backslashreplace")
+        bare = _WITHOUT_REFERENCE.findall(data, len(carry))
+        if bare:  # a row or cell may stand without its reference, right after the one before
+            height += bare.count(b"row")
+            width = max(width, max(len(cells.split(b"c")) - 1 for cells in b"".join(bare).split(b"row")))
         carry = data[-_OVERLAP:]
         if width > limits.columns or height > limits.rows + 1 or width * height > limits.xlsx_cells:
             raise refused(

@@ -83,6 +83,11 @@ class WindowRow:
         """All submissions of the month."""
         return self.counts.total()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the platform has accepted everything that was due."""
+        return self.due == self.counts["accepted"] + self.counts["withdrawn"]
+
 
 @dataclass
 class PlatformRows:
@@ -109,8 +114,10 @@ def _platforms(session: Session, gateway: InGateway) -> list[PlatformRows]:
     return found
 
 
-def left(window: Window, at: datetime, lang: str) -> tuple[str, Literal["calm", "soon", "late"]]:
-    """How long until a window closes, in words, and how pressing that is."""
+def left(row: WindowRow, window: Window, at: datetime, lang: str) -> tuple[str, Literal["calm", "soon", "late"]]:
+    """How long until a month's window closes, in words, and how pressing that is for what is still open in it."""
+    if row.finished:
+        return ("已全部通过" if lang == "zh" else "all accepted"), "calm"
     if window.state(at) == "waiting":
         return (f"{window.opens:%m-%d} 起上报" if lang == "zh" else f"opens {window.opens:%m-%d}"), "calm"
     days = (window.closes - at.astimezone(CHINA).date()).days
@@ -143,7 +150,7 @@ def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "
         platforms=platforms,
         totals=totals,
         columns=COLUMNS,
-        left=lambda window: left(window, at, lang),
+        left=lambda row: left(row, row.window, at, lang),
         names=NAMES,
         faults=[loop.name for loop in gateway.loops if loop.failing_for],
         version=request.app.version,
