@@ -46,6 +46,7 @@ _GB = re.compile(r"GB(18030|2312|13000|K)\d*")
 _ISO_8859 = re.compile(r"(?:ISO)?8859([1-9]|1[0-6])")
 _FOREIGN = re.compile(r"(BIG5|CNS|JIS|JAS|KSX|ISOIR|TIS|UTF(16|32)|UNICODEUTF(16|32)|SHIFTJIS|EUCJP|EUCKR).*")
 _ASCII = bytes(range(128))
+_BEYOND = tuple(bytes((byte,)) for byte in range(128, 256))
 _THREE_BYTES = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
 _LONG_RUN = re.compile(rb"[\x80-\xff]{4}")
 _ADJACENT_OR_C1 = re.compile(rb"[\x80-\x9f]|[\x80-\xff]{2}")
@@ -112,23 +113,29 @@ def read(message: bytes, header: Header, source: str = "") -> Reading:
     for an unknown ``source``.
     """
     word, said = declared(header)
-    configured = _configured(source) if source else ""
+    configured = setting(source) if source else ""
     if message.isascii():
         codec, basis = _choice(said if said != FOREIGN else "", configured)
         return Reading(message.decode("ascii"), codec or "ascii", word, basis, False)
+    message = message.removeprefix(BOM)
     for codec, basis in _candidates(message, said, configured):
         text = _strictly(message, codec, certain=basis != "detected")
         if text is not None:
-            return Reading(text.removeprefix("\ufeff"), codec, word, basis, bool(said) and codec != said)
-    cut = message[-1] >= 0x80 and any(_strictly(message[:-n], codec) is not None for n in (1, 2, 3) for codec in ("utf-8", "gb18030"))
+            return Reading(text, codec, word, basis, bool(said) and codec != said)
+    cut = message.endswith(_BEYOND) and any(
+        _strictly(message[:-n], codec) is not None for n in (1, 2, 3) for codec in ("utf-8", "gb18030")
+    )
     raise refused("truncated" if cut else "undecodable")
 
 
-def _configured(source: str) -> str:
+def setting(source: str) -> str:
+    """The codec that is meant by a source's setting. Raises `ConfigurationError`."""
     codec = codec_of(source)
     if codec in ("", FOREIGN):
         raise ConfigurationError(
-            f"来源设置的字符集“{source}”无法识别", action="请填写 UTF-8、GB18030 或 ASCII", english=f"unknown character set {source!r}"
+            f"来源设置的字符集“{source}”无法识别",
+            action="请填写 UTF-8、GB18030 或 ASCII",
+            english=f"unknown character set {source!r}",
         )
     return codec
 
@@ -168,5 +175,5 @@ def _strictly(message: bytes, codec: str, *, certain: bool = True) -> str | None
 def _mostly_utf8(message: bytes) -> bool:
     """Do three-byte UTF-8 sequences, which all Chinese characters are, make up more than half of the bytes beyond ASCII? Of real
     Chinese text in GBK less than one short word in a hundred looks so, and a sentence never does."""
-    beyond = message.translate(None, _ASCII).removeprefix(BOM)
+    beyond = message.translate(None, _ASCII)
     return 6 * len(_THREE_BYTES.findall(beyond)) > len(beyond)

@@ -72,7 +72,9 @@ def escape(text: str, marks: Delimiters) -> str:
     """``text`` fit to stand in a component. Line ends become ``\\.br\\``. A delimiter that cannot be escaped, because the message
     declares no escape character, becomes a blank."""
     table = {"\n": f"{marks.escape}.br{marks.escape}" if marks.escape else " "}
-    for mark, letter in zip((marks.escape, marks.field, marks.component, marks.repetition, marks.subcomponent), "EFSRT", strict=True):
+    for mark, letter in zip(
+        (marks.escape, marks.field, marks.component, marks.repetition, marks.subcomponent), "EFSRT", strict=True
+    ):
         if mark:
             table[mark] = marks.escape + letter + marks.escape if marks.escape else " "
     return _LINE_END.sub("\n", text).translate(str.maketrans(table))

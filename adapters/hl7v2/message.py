@@ -61,9 +61,7 @@ def path(text: str) -> Path:
         raise ConfigurationError(
             f"HL7 路径“{text}”写法不对", action="请按 PID-3[2].1.1 的形式填写", english=f"not an HL7 path: {text!r}"
         )
-    return Path(
-        match[1] or "", int(match[2] or 1), int(match[3]), int(match[4] or 1), int(match[5] or 0), int(match[6] or 0)
-    )
+    return Path(match[1] or "", int(match[2] or 1), int(match[3]), int(match[4] or 1), int(match[5] or 0), int(match[6] or 0))
 
 
 class Segment:
@@ -130,9 +128,7 @@ class Segment:
         """A raw value with its escapes resolved; an empty string for nothing and for the explicit null."""
         if not raw or raw == NULL:
             return ""
-        if self.delimiters.escape in raw and raw != self.delimiters.encoding:
-            return unescape(raw, self.delimiters, self._codec)
-        return raw
+        return unescape(raw, self.delimiters, self._codec) if self.delimiters.escape in raw else raw
 
     def _split(self) -> list[str]:
         fields = self.text.split(self.delimiters.field)
@@ -255,7 +251,9 @@ class Message(Segments):
 
     __slots__ = ("basis", "codec", "contradicted", "declared", "delimiters", "raw_bytes", "text")
 
-    def __init__(self, raw: bytes, text: str, header: Header, *, codec: str, declared: str, basis: Basis, contradicted: bool) -> None:
+    def __init__(
+        self, raw: bytes, text: str, header: Header, *, codec: str, declared: str, basis: Basis, contradicted: bool
+    ) -> None:
         super().__init__(_segments(text, header.delimiters, codec))
         self.raw_bytes: Final = raw
         self.text: Final = text
@@ -307,7 +305,7 @@ class Message(Segments):
 
 
 def _segments(text: str, delimiters: Delimiters, codec: str) -> list[Segment]:
-    lines = _segment_ends(delimiters.field).split(text.strip("\r\n \t"))
+    lines = _segment_ends(delimiters.field).split(text.lstrip("\ufeff\r\n \t").rstrip("\r\n"))
     segments = []
     for line in lines:
         if "\n" in line or "\r" in line:

@@ -39,7 +39,10 @@ class _Words:
 REASONS: Final[dict[str, _Words]] = {
     "no-msh": _Words("消息没有 MSH 段", "请发送方检查消息开头", "the message does not begin with an MSH segment", "100"),
     "delimiters": _Words(
-        "MSH-1、MSH-2 声明的分隔符不能使用", "请发送方改用标准分隔符 |^~\\&", "the delimiters of MSH-1 and MSH-2 are unusable", "102"
+        "MSH-1、MSH-2 声明的分隔符不能使用",
+        "请发送方改用标准分隔符 |^~\\&",
+        "the delimiters of MSH-1 and MSH-2 are unusable",
+        "102",
     ),
     "undecodable": _Words(
         "消息的字符集无法确定，没有按错误的字符集读取",
@@ -49,6 +52,9 @@ REASONS: Final[dict[str, _Words]] = {
     ),
     "truncated": _Words("消息不完整", "请发送方重新发送完整的消息", "the message is cut off", "100"),
     "too-long": _Words("消息超过长度上限", "请发送方拆分消息，或由管理员调高上限", "the message is over the size limit", "207"),
+    "batch-count": _Words(
+        "批次中的消息数与批次结尾声明的不符", "请发送方核对后重新发送整批", "the batch trailer counts otherwise", "100"
+    ),
     "framing-bytes": _Words(
         "消息内含有 MLLP 帧控制字节", "请去掉 0x0B、0x1C 后再发送", "the message holds bytes that delimit MLLP frames", "102"
     ),

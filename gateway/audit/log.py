@@ -118,9 +118,12 @@ def verify(path: Path) -> Verified:
 def verify_lines(lines: Iterable[str]) -> Verified:
     """Verify the lines of an export; see `verify`."""
     source = enumerate(lines, start=1)
-    header = _parse(*next(source, (0, "")))
-    if header.get("format") != FORMAT or not isinstance(header.get("first"), int) or "anchor" not in header:
+    _, line = next(source, (1, ""))
+    header = _parse(1, line)
+    if header.get("format") != FORMAT or type(header.get("first")) is not int or "anchor" not in header:
         raise _broken(1, "不是直报审计日志导出文件")
+    if line != _line({name: header[name] for name in ("format", "first", "anchor")}):
+        raise _broken(1, "开头记录被改动")
     expected, previous = header["first"], header["anchor"]
     if expected == 1 and previous not in (GENESIS, ""):
         raise _broken(1, "日志起点不正确")
@@ -143,7 +146,7 @@ def verify_lines(lines: Iterable[str]) -> Verified:
             raise _broken(number, f"第 {expected} 条的写法被改动")
         if hashlib.sha256(_canonical(fields)).hexdigest() != claimed:
             raise _broken(number, f"第 {expected} 条被改动，校验值不符")
-        times[1:] = [datetime.fromisoformat(fields["at"])]
+        times[1:] = [_time(number, fields.get("at"))]
         count, expected, previous = count + 1, expected + 1, claimed
     raise _broken(count + 2, "缺少结尾记录，文件不完整")
 
@@ -151,11 +154,18 @@ def verify_lines(lines: Iterable[str]) -> Verified:
 def _parse(number: int, line: str) -> dict[str, Any]:
     try:
         parsed = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number or a nesting that is too long for Python
         raise _broken(number, "不是有效的 JSON") from None
     if not isinstance(parsed, dict):
         raise _broken(number, "不是有效的记录")
     return parsed
+
+
+def _time(number: int, text: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise _broken(number, "没有有效的时间") from None
 
 
 def _broken(line: int, what: str) -> AuditBroken:

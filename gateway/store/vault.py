@@ -21,13 +21,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.model.errors import ConfigurationError
 
 _VERSION = 1
+_NUMBERS = frozenset(range(256))
 
 
 class Vault:
     """Seals and opens bytes. ``keys`` by number (0-255); the highest number seals, all of them open."""
 
     def __init__(self, keys: dict[int, bytes], index_key: bytes) -> None:
-        if not keys or any(len(key) != 32 for key in keys.values()) or len(index_key) < 32:
+        if not keys or any(len(key) != 32 for key in keys.values()) or not keys.keys() <= _NUMBERS or len(index_key) < 32:
             raise ConfigurationError(
                 "密钥文件不完整：需要至少一个 256 位数据密钥和一个索引密钥",
                 action="请用 zhibao init 生成，不要手工编写",
@@ -95,5 +96,5 @@ class Vault:
         try:
             data = tomllib.loads(path.read_text("utf-8"))
             return cls({int(n): bytes.fromhex(k) for n, k in data["keys"].items()}, bytes.fromhex(data["index"]))
-        except (tomllib.TOMLDecodeError, KeyError, ValueError):
+        except (KeyError, ValueError, TypeError, AttributeError):  # no TOML, a member missing, none of its type
             raise ConfigurationError(f"密钥文件 {path.name} 无法解析", english="key file is malformed") from None

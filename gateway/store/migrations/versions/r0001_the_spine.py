@@ -20,6 +20,10 @@ APPEND_ONLY = {
            BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END""",
         """CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry
            BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END""",
+        # REPLACE removes the old row without firing the trigger on DELETE
+        """CREATE TRIGGER audit_entry_no_replace BEFORE INSERT ON audit_entry
+           WHEN EXISTS (SELECT 1 FROM audit_entry WHERE seq = NEW.seq)
+           BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END""",
     ],
     "postgresql": [
         """CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS
