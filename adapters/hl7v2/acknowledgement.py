@@ -102,14 +102,13 @@ def _write(header: Header | None, code: str, refusal: MessageRefused | None, at:
     version = echo.field(12) or _VERSION_OF_NOBODY
     event, structure = echo.component(9, 2), echo.component(9, 3)
     kind = marks.component.join(("ACK", event, "ACK") if event and structure else ("ACK", event) if event else ("ACK",))
-    segments = [
-        ["MSH", marks.encoding, echo.field(5), echo.field(6), echo.field(3), echo.field(4), when, "", kind]
-        + [uuid.uuid4().hex[:20], echo.field(11) or "P", version, "", "", "", "", echo.field(17), _charset(header)]
-    ]
+    sides = (echo.field(5), echo.field(6), echo.field(3), echo.field(4))
+    identity = (kind, uuid.uuid4().hex[:20], echo.field(11) or "P", version)
+    segments = [["MSH", marks.encoding, *sides, when, "", *identity, *[""] * 4, echo.field(17), _charset(header)]]
     msa = ["MSA", code, echo.field(10)]
     if refusal is not None:
-        chinese, english = escape(str(refusal), marks), escape(refusal.english, marks)
-        text = chinese if codec in _CHINESE else english
+        english = _clean(escape(refusal.english if refusal.english.isascii() else refusal.reason, marks))
+        text = _clean(escape(str(refusal), marks)) if codec in _CHINESE else english
         msa.append(text)
         condition = [refusal.condition, CONDITIONS.get(refusal.condition, ""), "HL70357"]
         if _is_older_than_2_5(version):
@@ -130,14 +129,19 @@ class _Echo:
         self._header = header
 
     def field(self, number: int) -> str:
-        return self._clean(self._header.field(number)) if self._header else ""
+        return _echoed(self._header.field(number)) if self._header else ""
 
     def component(self, number: int, component: int) -> str:
-        return self._clean(self._header.component(number, component)) if self._header else ""
+        return _echoed(self._header.component(number, component)) if self._header else ""
 
-    @staticmethod
-    def _clean(text: str) -> str:
-        return _CONTROL.sub("", text) if len(text) <= _LONGEST_ECHO else ""
+
+def _echoed(text: str) -> str:
+    return _clean(text) if len(text) <= _LONGEST_ECHO else ""
+
+
+def _clean(text: str) -> str:
+    """``text`` without control characters, which could break the segment or the frame."""
+    return _CONTROL.sub("", text)
 
 
 def _charset(header: Header | None) -> str:

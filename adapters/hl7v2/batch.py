@@ -22,7 +22,7 @@ _MARK = re.compile(
     rb"(?:(MSH|BHS|FHS)(?=\||(" + _PUNCTUATION + rb")" + _PUNCTUATION + rb"{1,5}\3)"
     rb"|(BTS|FTS)(?=" + _PUNCTUATION + rb"|[\r\n\x0b\x1c\x0c]|\Z))"
 )
-_COUNT = re.compile(rb"[^\d\r\n]*?(\d{1,9})(?!\d)")
+_COUNT = re.compile(rb"[^\d](\d{1,9})(?!\d)")
 _END_OF_LINE = re.compile(rb"[\r\n\x0b\x1c\x0c]|\Z")
 _BLANK = b"\r\n\x0b\x1c\x0c\x1a\x00 \t"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -98,7 +98,7 @@ class _Envelopes:
         else:
             header, seen = (b"BHS", self.messages) if name == b"BTS" else (b"FHS", self._batches)
             counted = _COUNT.match(line, 3)
-            if counted and line[3:4] and counted.start(1) == 4 and int(counted[1]) != seen:
+            if counted and int(counted[1]) != seen:
                 yield Fault("batch-count", offset, line)
             self._open = [other for other in self._open if other != header]
 

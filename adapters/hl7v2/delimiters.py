@@ -71,7 +71,7 @@ def unescape(text: str, marks: Delimiters, codec: str) -> str:
 def escape(text: str, marks: Delimiters) -> str:
     """``text`` fit to stand in a component. Line ends become ``\\.br\\``. A delimiter that cannot be escaped, because the message
     declares no escape character, becomes a blank."""
-    table = {"\n": f"{marks.escape}.br{marks.escape}" if marks.escape else " "}
+    table: dict[str, str | int | None] = {"\n": f"{marks.escape}.br{marks.escape}" if marks.escape else " "}
     for mark, letter in zip(
         (marks.escape, marks.field, marks.component, marks.repetition, marks.subcomponent), "EFSRT", strict=True
     ):

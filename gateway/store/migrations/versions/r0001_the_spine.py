@@ -282,6 +282,8 @@ def downgrade() -> None:
 
     op.drop_table("batch")
     op.drop_table("audit_entry")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_entry_refuse()")
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_attempt_version_id"))
 
