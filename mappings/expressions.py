@@ -8,12 +8,17 @@ hold patient data.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-import cel
-
 from gateway.model.errors import ConfigurationError
+
+# The package imports its own command line (typer, rich, prompt_toolkit) with itself: 25 MB and 0.1 s a process for nothing.
+sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
+
+import cel  # noqa: E402
 
 # The evaluator logs failing function calls with their message; what fails is reported by the caller instead.
 logging.getLogger("cel").setLevel(logging.CRITICAL + 1)

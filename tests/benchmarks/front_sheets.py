@@ -16,8 +16,8 @@ from conformance.sample.clinical import case_mix
 from conformance.sample.hospital import generate
 from mappings.layout import layout
 
-OTHER_DIAGNOSES = 30
-OTHER_OPERATIONS = 14
+OTHER_DIAGNOSES = 27
+OTHER_OPERATIONS = 12
 
 
 def half_filled(stays: int, seed: int = 1) -> Iterator[dict[str, str]]:
@@ -29,7 +29,7 @@ def half_filled(stays: int, seed: int = 1) -> Iterator[dict[str, str]]:
     for record in generate(stays, seed):
         used = {record.get(f"C06x{k:02d}C") for k in range(1, 41)} | {record["C03C"]}
         k = 1
-        while f"C06x{k:02d}C" in record and record[f"C06x{k:02d}C"]:
+        while record.get(f"C06x{k:02d}C"):
             k += 1
         for code, name in rng.sample(diagnoses, min(len(diagnoses), OTHER_DIAGNOSES)):
             if k > OTHER_DIAGNOSES or code in used:
