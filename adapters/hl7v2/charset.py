@@ -14,10 +14,10 @@ No character is ever replaced, and no codec's error leaves this module: it holds
 
 from __future__ import annotations
 
+import codecs
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from adapters.hl7v2.header import BOM, Header
 from adapters.hl7v2.refusal import refused
@@ -46,15 +46,14 @@ _GB = re.compile(r"GB(18030|2312|13000|K)\d*")
 _ISO_8859 = re.compile(r"(?:ISO)?8859([1-9]|1[0-6])")
 _FOREIGN = re.compile(r"(BIG5|CNS|JIS|JAS|KSX|ISOIR|TIS|UTF(16|32)|UNICODEUTF(16|32)|SHIFTJIS|EUCJP|EUCKR).*")
 _ASCII = bytes(range(128))
-_BEYOND = tuple(bytes((byte,)) for byte in range(128, 256))
+_NO_FIRST_OF_THREE = bytes(byte for byte in range(256) if not 0xE0 <= byte <= 0xEF)
 _THREE_BYTES = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
 _LONG_RUN = re.compile(rb"[\x80-\xff]{4}")
 _ADJACENT_OR_C1 = re.compile(rb"[\x80-\x9f]|[\x80-\xff]{2}")
 _CREDIBLE_BESIDE_ASCII = re.compile(r"[\u00a0-\u00ff\u0370-\u03ff\u0800-\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The text of a message and how it was found.
 
     ``codec`` is the Python codec (``utf-8``, ``gb18030``, ``iso8859-1`` …; ``ascii`` when nothing else is known of an all-ASCII
@@ -62,11 +61,14 @@ class Reading:
     bytes are not in the character set that the message declared.
     """
 
-    text: str = field(repr=False)
+    text: str
     codec: str
     declared: str
     basis: Basis
     contradicted: bool
+
+    def __repr__(self) -> str:
+        return f"<Reading {self.codec}, {self.basis}>"
 
 
 @lru_cache(maxsize=256)
@@ -122,9 +124,7 @@ def read(message: bytes, header: Header, source: str = "") -> Reading:
         text = _strictly(message, codec, certain=basis != "detected")
         if text is not None:
             return Reading(text, codec, word, basis, bool(said) and codec != said)
-    cut = message.endswith(_BEYOND) and any(
-        _strictly(message[:-n], codec) is not None for n in (1, 2, 3) for codec in ("utf-8", "gb18030")
-    )
+    cut = any(_ends_within_a_character(message, codec) for codec, _ in _candidates(message, said, configured))
     raise refused("truncated" if cut else "undecodable")
 
 
@@ -172,8 +172,21 @@ def _strictly(message: bytes, codec: str, *, certain: bool = True) -> str | None
     return text
 
 
+def _ends_within_a_character(message: bytes, codec: str) -> bool:
+    if codec not in ("utf-8", "gb18030"):
+        return False
+    decoder = codecs.getincrementaldecoder(codec)()
+    try:
+        decoder.decode(message)
+    except UnicodeDecodeError:
+        return False
+    return bool(decoder.getstate()[0]) and (codec == "utf-8" or not _mostly_utf8(message))
+
+
 def _mostly_utf8(message: bytes) -> bool:
     """Do three-byte UTF-8 sequences, which all Chinese characters are, make up more than half of the bytes beyond ASCII? Of real
     Chinese text in GBK less than one short word in a hundred looks so, and a sentence never does."""
     beyond = message.translate(None, _ASCII)
+    if 6 * len(beyond.translate(None, _NO_FIRST_OF_THREE)) <= len(beyond):  # quicker to see, and seen in most Chinese text
+        return False
     return 6 * len(_THREE_BYTES.findall(beyond)) > len(beyond)

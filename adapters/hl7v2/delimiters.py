@@ -44,6 +44,11 @@ class Delimiters:
         """MSH-2."""
         return self.component + self.repetition + self.escape + self.subcomponent + self.truncation
 
+    @property
+    def line_break(self) -> str:
+        """The escape sequence of a new line."""
+        return f"{self.escape}.br{self.escape}"
+
 
 STANDARD = Delimiters()
 
@@ -64,6 +69,9 @@ def unescape(text: str, marks: Delimiters, codec: str) -> str:
     """
     if not marks.escape or marks.escape not in text:
         return text
+    only_breaks = text.replace(marks.line_break, "\n")  # by far the most frequent
+    if marks.escape not in only_breaks:
+        return only_breaks
     pattern, replace = _unescaping(marks, codec)
     return pattern.sub(replace, text)
 
@@ -71,7 +79,7 @@ def unescape(text: str, marks: Delimiters, codec: str) -> str:
 def escape(text: str, marks: Delimiters) -> str:
     """``text`` fit to stand in a component. Line ends become ``\\.br\\``. A delimiter that cannot be escaped, because the message
     declares no escape character, becomes a blank."""
-    table: dict[str, str | int | None] = {"\n": f"{marks.escape}.br{marks.escape}" if marks.escape else " "}
+    table: dict[str, str | int | None] = {"\n": marks.line_break if marks.escape else " "}
     for mark, letter in zip(
         (marks.escape, marks.field, marks.component, marks.repetition, marks.subcomponent), "EFSRT", strict=True
     ):

@@ -139,13 +139,12 @@ class Deframer:
         return len(data)
 
     def _append(self, piece: bytes) -> None:
-        was_within = self._size <= self._longest
         self._size += len(piece)
         if self._size <= self._longest:
             self._buffer += piece
-        elif was_within:
+        elif len(self._buffer) != self._head:
             self._buffer += piece[: self._head]
-            self._buffer = self._buffer[: self._head]
+            del self._buffer[self._head :]
 
     def _begin(self) -> None:
         self.inside = True

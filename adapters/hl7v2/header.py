@@ -4,8 +4,7 @@ message is known or the rest of it cannot be decoded."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from adapters.hl7v2.delimiters import Delimiters, delimiters
 from adapters.hl7v2.refusal import refused
@@ -15,8 +14,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 _GUESSES = ("utf-8", "gb18030", "latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The fields of an MSH segment. ``codec`` is the Python codec that its bytes were read by and an answer is written in.
 
     ``fields`` counts as the text does: ``fields[0]`` is ``MSH``, ``fields[1]`` MSH-2.
@@ -25,6 +23,9 @@ class Header:
     delimiters: Delimiters
     fields: tuple[str, ...]
     codec: str
+
+    def __repr__(self) -> str:
+        return f"<Header {self.codec}>"
 
     @classmethod
     def of(cls, message: bytes, codec: str = "") -> Self:
@@ -71,7 +72,7 @@ class Header:
 def first_line(message: bytes) -> bytes:
     """The first line that is not blank, without a byte-order mark."""
     start = 0
-    while message.startswith((BOM, b"\r", b"\n", b" ", b"\t"), start):
+    while message[start : start + 3] != b"MSH" and message.startswith((BOM, b"\r", b"\n", b" ", b"\t"), start):
         start += 3 if message[start] == BOM[0] else 1
     end = _LINE_END.search(message, start)
     return message[start : end.start() if end else len(message)]

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Self, overload
 
-from adapters.hl7v2.charset import Basis, read
+from adapters.hl7v2.charset import Reading, read
 from adapters.hl7v2.delimiters import Delimiters, unescape
 from adapters.hl7v2.header import Header
 from adapters.hl7v2.refusal import refused
@@ -38,6 +38,7 @@ _HEADERS = frozenset(("MSH", "BHS", "FHS"))
 _PATH = re.compile(
     r"(?:([A-Z][A-Z0-9]{2})(?:\[([1-9]\d{0,5})\])?-)?([1-9]\d{0,4})(?:\[([1-9]\d{0,5})\])?(?:\.([1-9]\d{0,3})(?:\.([1-9]\d{0,3}))?)?"
 )
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _NEWLINES = re.compile(r"\r\n?")
 
 
@@ -110,19 +111,19 @@ class Segment:
         fields = self._fields
         if fields is None:
             fields = self._split()
-        number = spot.field
+        _, _, number, repetition, component, _ = spot
         if number >= len(fields):
             return None
         text = fields[number]
         mark = self.delimiters.repetition
         if mark and mark in text and not (number == 2 and self.name in _HEADERS):
             parts = text.split(mark)
-            if spot.repetition > len(parts):
+            if repetition > len(parts):
                 return None
-            text = parts[spot.repetition - 1]
-        elif spot.repetition > 1:
+            text = parts[repetition - 1]
+        elif repetition > 1:
             return None
-        return self._within(text, spot) if spot.component else text
+        return self._within(text, spot) if component else text
 
     def plain(self, raw: str | None) -> str:
         """A raw value with its escapes resolved; an empty string for nothing and for the explicit null."""
@@ -143,17 +144,21 @@ class Segment:
 
     def _within(self, text: str, spot: Path) -> str | None:
         """A component or subcomponent of one repetition."""
-        for number, mark in ((spot.component, self.delimiters.component), (spot.subcomponent, self.delimiters.subcomponent)):
-            if not number or text == NULL or (spot.field < 3 and self.name in _HEADERS):
-                break
-            if mark and mark in text:
-                parts = text.split(mark)
-                if number > len(parts):
-                    return None
-                text = parts[number - 1]
-            elif number > 1:
-                return None
-        return text
+        _, _, number, _, component, subcomponent = spot
+        if not component or text == NULL or (number < 3 and self.name in _HEADERS):
+            return text
+        part = _part(text, self.delimiters.component, component)
+        if not subcomponent or part is None or part == NULL:
+            return part
+        return _part(part, self.delimiters.subcomponent, subcomponent)
+
+
+def _part(text: str, mark: str, number: int) -> str | None:
+    """One of the parts that ``mark`` separates; what has no separator is its own first part."""
+    if mark and mark in text:
+        parts = text.split(mark)
+        return parts[number - 1] if number <= len(parts) else None
+    return text if number == 1 else None
 
 
 class Segments(Sequence[Segment]):
@@ -199,7 +204,7 @@ class Segments(Sequence[Segment]):
     def value(self, place: str) -> str:
         """The text at a path, escapes resolved; an empty string when it is absent, empty or null."""
         spot = path(place)
-        found = self._named().get(spot.segment)
+        found = (self._by_name or self._named()).get(spot.segment)
         if not found or spot.occurrence > len(found):
             return ""
         segment = found[spot.occurrence - 1]
@@ -251,17 +256,15 @@ class Message(Segments):
 
     __slots__ = ("basis", "codec", "contradicted", "declared", "delimiters", "raw_bytes", "text")
 
-    def __init__(
-        self, raw: bytes, text: str, header: Header, *, codec: str, declared: str, basis: Basis, contradicted: bool
-    ) -> None:
-        super().__init__(_segments(text, header.delimiters, codec))
+    def __init__(self, raw: bytes, delimiters: Delimiters, reading: Reading) -> None:
+        super().__init__(_segments(reading.text, delimiters, reading.codec))
         self.raw_bytes: Final = raw
-        self.text: Final = text
-        self.delimiters: Final = header.delimiters
-        self.codec: Final = codec
-        self.declared: Final = declared
-        self.basis: Final = basis
-        self.contradicted: Final = contradicted
+        self.delimiters: Final = delimiters
+        self.text: Final = reading.text
+        self.codec: Final = reading.codec
+        self.declared: Final = reading.declared
+        self.basis: Final = reading.basis
+        self.contradicted: Final = reading.contradicted
 
     @classmethod
     def read(cls, raw: bytes, *, charset: str = "", longest: int = LONGEST) -> Self:
@@ -272,16 +275,7 @@ class Message(Segments):
         if len(raw) > longest:
             raise refused("too-long")
         header = Header.of(raw)
-        reading = read(raw, header, charset)
-        return cls(
-            raw,
-            reading.text,
-            header,
-            codec=reading.codec,
-            declared=reading.declared,
-            basis=reading.basis,
-            contradicted=reading.contradicted,
-        )
+        return cls(raw, header.delimiters, read(raw, header, charset))
 
     @property
     def control_id(self) -> str:
@@ -305,13 +299,23 @@ class Message(Segments):
 
 
 def _segments(text: str, delimiters: Delimiters, codec: str) -> list[Segment]:
-    lines = _segment_ends(delimiters.field).split(text.lstrip("\ufeff\r\n \t").rstrip("\r\n"))
-    segments = []
-    for line in lines:
-        if "\n" in line or "\r" in line:
-            line = _NEWLINES.sub("\n", line)
-        segments.append(Segment(line, delimiters, codec))
-    return segments
+    text = text.lstrip("\ufeff\r\n \t").rstrip("\r\n")
+    field = delimiters.field
+    if "\n" not in text:  # the usual case, quicker than the pattern
+        segments = []
+        for line in text.split("\r"):
+            if line[3:4] != field or not _is_name(line[:3]):
+                break
+            segments.append(Segment(line, delimiters, codec))
+        else:
+            return segments
+    lines = _segment_ends(field).split(text)
+    return [Segment(_NEWLINES.sub("\n", line), delimiters, codec) for line in lines]
+
+
+@lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=64)

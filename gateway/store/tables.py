@@ -89,6 +89,40 @@ class Message(Base, table=True):
     stay_id: int | None = Field(default=None, index=True)
 
 
+class InboundMessage(Base, table=True):
+    """One HL7 v2 message as it came, sealed, with the answer that was given. ``id`` is the order of arrival.
+
+    ``state``: ``received`` (durable, not looked at yet), ``assembled`` (its facts belong to a stay), ``waiting`` (for a stay that is not
+    known yet), ``ignored`` (nothing for us, or a test message), ``refused`` (cannot be read; kept for a person), ``parked`` (its
+    processing failed; its patient waits). ``lane`` is the blind index of its patient: order is kept within a lane. ``again`` marks a
+    control id that came before with other bytes.
+    """
+
+    __tablename__ = "inbound_message"
+    __table_args__ = (
+        Index("ix_inbound_message_source_control_id", "source", "control_id"),
+        Index("ix_inbound_message_state", "state", "id"),
+        Index("ix_inbound_message_lane", "lane", "state", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    source: str
+    control_id: str
+    digest: str
+    peer: str = ""
+    received_at: datetime = _time()
+    state: str
+    again: bool = False
+    event: str = ""
+    lane: str = ""
+    reason: str = ""
+    note: str = ""
+    stay_id: int | None = Field(default=None, index=True)
+    answer: bytes = Field(sa_type=LargeBinary)
+    sealed_raw: bytes = Field(sa_type=LargeBinary)
+
+
 class StayRow(Base, table=True):
     """One stay; ``identity`` is the blind index of organisation, 病案号 and 住院次数, ``window`` the month of discharge. ``digest``
     is that of the current version, ``source_digest`` that of the last version made by a message rather than a person."""

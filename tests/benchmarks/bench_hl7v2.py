@@ -22,14 +22,14 @@ from hl7apy.parser import parse_message
 from adapters.hl7v2.framing import frame
 from adapters.hl7v2.keeper import Kept, Received
 from adapters.hl7v2.listener import Listener
-from adapters.hl7v2.message import Message
+from adapters.hl7v2.message import Message, path
 from adapters.hl7v2.terms import Terms
 
 FINDING = "（左乳）浸润性导管癌，II级，大小2.5×2.0×1.8cm，脉管内见癌栓，切缘未见癌累及\\.br\\腋窝淋巴结2/15枚见癌转移"
 SEGMENTS = (
     "MSH|^~\\&|PIS|病理科|ESB|平台|20260102030405||ORU^R01^ORU_R01|20260102000001|P|2.5.1|||AL|NE|CHN|{charset}",
-    "PID|1||0012345678^^^&1.2.156&ISO^MR~990101199001011234^^^^NI||张三丰^ZHANG SANFENG||19690102|M|||北京路1号^^杭州^浙江^310000^CHN||13900000000",
-    "PV1|1|I|肿瘤科^201^3^本部^^^1号楼||||D001^王医生|D002^李医生||ONC||||1|||D001^王医生|01|2026000123|||||||||||||||||||||||||20260101080000",
+    "PID|1||0012345^^^&1.2.156&ISO^MR~990101196901021238^^^^NI||张三丰^ZHANG SANFENG||19690102|M|||北京路1号^^杭州^浙江^310000^CHN",
+    "PV1|1|I|肿瘤科^201^3^本部^^^1号楼||||D001^王医生|D002^李医生||ONC||||1||||01|2026000123|||||||||||||||||||||||||20260101080000",
     "ORC|RE|P0001|F0001||CM",
     "OBR|1|P0001|B2026-00017_1_1|1487^病理检查^L|||20260102||||||左乳肿物|20260102||^赵医生|||||||20260102||SP|F",
     "NTE|1||已与临床核对",
@@ -72,8 +72,6 @@ def python_hl7(codec: str) -> Callable[[bytes], list[str]]:
 
 def _at_python_hl7(message: hl7.Message, place: str) -> str:
     """Its own accessor takes the same kind of path, written ``PID.3.R2.1``."""
-    from adapters.hl7v2.message import path
-
     spot = path(place)
     if not spot.component:
         field = message.segments(spot.segment)[spot.occurrence - 1][spot.field]
@@ -84,16 +82,17 @@ def _at_python_hl7(message: hl7.Message, place: str) -> str:
 def hl7apy(codec: str) -> Callable[[bytes], list[str]]:
     def read(raw: bytes) -> list[str]:
         message = parse_message(raw.decode(codec), find_groups=False)
-        found = []
-        for place in PATHS:
-            name, _, rest = place.partition("-")
-            occurrence = int(name[4:-1]) if "[" in name else 1
-            number = rest.split(".")[0].split("[")[0]
-            segment = [s for s in message.children if s.name == name[:3]][occurrence - 1]
-            found.append(segment.children.get(f"{name[:3]}_{number}")[0].to_er7())
-        return found
+        return [_at_hl7apy(message, place) for place in PATHS]
 
     return read
+
+
+def _at_hl7apy(message: object, place: str) -> str:
+    """The field, or its first component where a part is asked; its tree is walked no deeper, to its advantage."""
+    spot = path(place)
+    segment = getattr(message, spot.segment.lower())[spot.occurrence - 1]
+    repetitions = getattr(segment, f"{spot.segment.lower()}_{spot.field}")
+    return repetitions[spot.repetition - 1].to_er7() if len(repetitions) >= spot.repetition else ""
 
 
 def rate(read: Callable[[bytes], list[str]], raw: bytes, seconds: float) -> float:
