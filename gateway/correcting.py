@@ -19,6 +19,7 @@ from gateway.model import paths
 from gateway.model.errors import UnusableInput
 from gateway.model.provenance import Layer
 from gateway.model.stay import Stay
+from gateway.model.values import Coded
 from gateway.reporting import submissions
 from gateway.reporting.preparing import Preparer
 from gateway.store.ledger import now
@@ -95,4 +96,8 @@ def _apply(stay: Stay, correction: Correction) -> str:
     if field.path.endswith((".code", ".display")) and hasattr(value, "code"):
         value = value.code
     paths.put(stay, field.path, value)
+    if field.path.endswith((".code", ".display")):
+        place = field.path.rpartition(".")[0]
+        coded = paths.get(stay, place)
+        paths.put(stay, place, Coded(field.domain, coded.code, coded.display) if coded.code or coded.display else None)
     return field.path

@@ -12,18 +12,23 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from adapters.hl7v2.batch import messages_of
 from adapters.transports.rest import RestTransport
+from gateway.assembling import Assembler
 from gateway.audit.log import Event, record
 from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
 from gateway.delivery.engine import Engine, Lane
 from gateway.importing import Importer
 from gateway.intake.journal import Journal
+from gateway.intake.mailroom import Mailroom, Room
+from gateway.listening import Listening
 from gateway.loop import Loop
-from gateway.model.errors import ConfigurationError, NotFound, Overloaded, TransientFailure, UnusableInput
+from gateway.model.errors import ConfigurationError, IllegalTransition, NotFound, Overloaded, TransientFailure, UnusableInput
 from gateway.reporting import submissions
 from gateway.reporting.drafts import PlatformChoice
-from gateway.reporting.states import Ours
+from gateway.reporting.preparing import Preparer
+from gateway.reporting.states import NAMES, Ours
 from gateway.settings import Platform, Settings
 from gateway.store.ledger import Ledger
 from gateway.store.tables import Batch
@@ -38,18 +43,7 @@ class Gateway:
         self.settings = settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.vault = Vault.load(settings.key_file)
-        self.ledger = Ledger.open(settings.ledger_url, self.vault)
         self.platforms = {id: chosen for id, chosen in settings.platforms.items() if chosen.enabled}
-        self.importer = Importer(
-            ledger=self.ledger,
-            journal=Journal(settings.raw_dir, self.vault),
-            key_file=settings.key_file,
-            choices=tuple(PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()),
-            reviewed={id: chosen.review for id, chosen in self.platforms.items()},
-            workers=settings.intake.workers,
-            dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,
-            free_disk_bytes=settings.intake.free_disk_mb << 20,
-        )
         lanes = {}
         for id, chosen in self.platforms.items():
             channel = (channels or {}).get(id) or self._channel(id, chosen)
@@ -62,6 +56,23 @@ class Gateway:
                     chosen.retry_first_seconds,
                     chosen.retry_longest_seconds,
                 )
+        self.ledger = Ledger.open(settings.ledger_url, self.vault)
+        self.importer = Importer(
+            ledger=self.ledger,
+            journal=Journal(settings.raw_dir, self.vault),
+            key_file=settings.key_file,
+            choices=tuple(PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()),
+            reviewed={id: chosen.review for id, chosen in self.platforms.items()},
+            workers=settings.intake.workers,
+            dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,
+            free_disk_bytes=settings.intake.free_disk_mb << 20,
+        )
+        self.mailroom = Mailroom(
+            self.ledger, Room(free_bytes=settings.intake.free_disk_mb << 20), free_bytes=lambda: self.importer.journal.free_bytes
+        )
+        self.listening = Listening(settings, self.mailroom)
+        preparer = Preparer(self.vault, self.importer.choices, self.importer.dictionaries)
+        self.assembler = Assembler(self.ledger, settings.sources, preparer, self.importer.reviewed)
         self.engine = Engine(self.ledger, settings.engine_url, lanes)
         self.loops: list[Loop] = []
         self._seen: dict[Path, tuple[int, float]] = {}
@@ -77,16 +88,24 @@ class Gateway:
             Loop("inbox", intake.scan_seconds, self.take_inbox),
             Loop("importer", min(intake.scan_seconds, 0.5), self.read_pending),
             Loop("sweeper", 0.3, self.engine.sweep),
+            Loop("assembler", 0.1, self.assemble_received),
         ]
+        for id, source in self.settings.sources.items():
+            if source.kind == "folder":
+                self.loops.append(Loop(f"folder-{id}", intake.scan_seconds, partial(self.take_messages, id)))
         for id in self.engine.lanes:
             self.loops.append(Loop(f"receipts-{id}", self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id)))
+        self.mailroom.start()
         for loop in self.loops:
             loop.start()
+        self.listening.start()
 
     def close(self) -> None:
         """Stop work and close the ledger."""
+        self.listening.stop()
         for loop in reversed(self.loops):
             loop.stop()
+        self.mailroom.stop()
         if self.loops:
             self.engine.stop()
         self.loops = []
@@ -100,7 +119,6 @@ class Gateway:
         """Take every settled file of the inbox into the raw store and move it to ``done``; how many were taken."""
         inbox = self.settings.path(self.settings.intake.inbox)
         inbox.mkdir(parents=True, exist_ok=True)
-        done = inbox / "done"
         taken = 0
         for path in sorted(p for p in inbox.iterdir() if p.is_file() and not p.name.startswith(".")):
             if not self._settled(path):
@@ -110,21 +128,56 @@ class Gateway:
                     self.importer.receive(source, path.name, origin="inbox")
             except Overloaded:
                 return taken
-            done.mkdir(exist_ok=True)
-            target = done / path.name
-            if target.exists():
-                target = done / f"{time.time_ns()}-{path.name}"
-            os.replace(path, target)
-            self._seen.pop(path, None)
+            self._move_to_done(path)
             taken += 1
         return taken
+
+    def _move_to_done(self, path: Path) -> None:
+        done = path.parent / "done"
+        done.mkdir(exist_ok=True)
+        target = done / path.name
+        if target.exists():
+            target = done / f"{time.time_ns()}-{path.name}"
+        os.replace(path, target)
+        self._seen.pop(path, None)
 
     def read_pending(self) -> int:
         """Read every received file to its end; how many were read."""
         pending = self.importer.pending()
+        failures: list[Exception] = []
         for file_id in pending:
-            self.importer.read(file_id)
+            try:
+                self.importer.read(file_id)
+            except Exception as error:  # one file that cannot be worked through does not keep the others waiting
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return len(pending)
+
+    def assemble_received(self) -> int:
+        """Assemble every message that was received; how many."""
+        total = 0
+        while count := self.assembler.run():
+            total += count
+        if total:
+            self.mailroom.recount()
+        return total
+
+    def take_messages(self, source: str) -> int:
+        """Take the messages of every settled file in a source's folder and move it to ``done``; how many files. A message that is not
+        stored keeps its file there, and what was stored is recognised when the file is taken again."""
+        folder = self.settings.path(self.settings.sources[source].path)
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = 0
+        for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+            if not self._settled(path):
+                continue
+            pieces = [piece if isinstance(piece, bytes) else piece.data for piece in messages_of(path.read_bytes())]
+            if any(self.listening.take(source, raw, peer="folder")[0].outcome == "refused" for raw in pieces):
+                return taken
+            self._move_to_done(path)
+            taken += 1
+        return taken
 
     def fetch_receipts(self, platform: str) -> int:
         """Fetch and apply what a platform has answered; how many receipts were new. A platform that does not answer now will be
@@ -139,12 +192,12 @@ class Gateway:
 
     def approve(self, version_id: str, *, actor: str) -> None:
         """A reviewer lets a version go. Raises `NotFound` or `IllegalTransition`."""
-        self._move(version_id, Ours.READY, actor, "approved")
+        self._move(version_id, Ours.READY, actor, "approved", only_from=Ours.AWAITING_REVIEW)
 
     def resend(self, version_id: str, *, actor: str, reason: str) -> None:
-        """Put a failed version back into the queue. Raises `NotFound` or `IllegalTransition`."""
-        self._move(version_id, Ours.QUEUED, actor, reason)
-        self.engine.requeue(version_id)
+        """Put a failed version back into the queue. Raises `NotFound`, or `IllegalTransition` for one that has not failed: what is
+        under way or open is never sent blindly."""
+        self.engine.requeue(self._move(version_id, Ours.QUEUED, actor, reason, only_from=Ours.FAILED))
 
     def close_batch(self, platform: str, window: str, *, actor: str) -> Batch:
         """Close a batch of everything ready for a window and write its file into the platform's outbox. Raises `UnusableInput`
@@ -168,13 +221,20 @@ class Gateway:
             raise NotFound("没有这个批次的文件", english=f"no file of batch {batch_id}")
         return batch.file_name, path.read_bytes()
 
-    def _move(self, version_id: str, to: Ours, actor: str, reason: str) -> None:
+    def _move(self, version_id: str, to: Ours, actor: str, reason: str, *, only_from: Ours) -> str:
+        """Move a version (or the current one of a submission); its id."""
         with self.ledger.write() as session:
             row = submissions.version(session, version_id)
+            if row.our_state != only_from:
+                raise IllegalTransition(
+                    f"状态为“{NAMES[Ours(row.our_state)]}”，只有“{NAMES[only_from]}”时可以这样做",
+                    english=f"our side: {row.our_state}, wanted {only_from}",
+                )
             events: list[Event] = []
             submissions.move(row, to, events, actor=actor, reason=reason)
             session.add(row)
             record(session, *events)
+            return row.id
 
     def _settled(self, path: Path) -> bool:
         """Whether a file has stopped growing: same size and time over two looks."""
@@ -200,6 +260,12 @@ class Gateway:
         secret = ""
         if chosen.secret_file is not None:
             path = self.settings.path(chosen.secret_file)
+            if not path.is_file():
+                raise ConfigurationError(
+                    f"找不到 platforms.{id}.secret_file 指定的文件 {path.name}",
+                    action="请把平台下发的接口密钥写入该文件",
+                    english=f"platform {id} has no secret file",
+                )
             if path.stat().st_mode & 0o077:
                 raise ConfigurationError(
                     f"密钥文件 {path.name} 可被其他用户读取",

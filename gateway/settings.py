@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.model.errors import ConfigurationError
-from mappings.profile import platform_ids
+from mappings.profile import platform_ids, profile
 
 CONFIG_NAME = "zhibao.toml"
 
@@ -51,6 +51,30 @@ class Intake(_Section):
     free_disk_mb: int = Field(default=1024, ge=0)
 
 
+class Source(_Section):
+    """One inbound HL7 v2 connection and the dialect of its sender. ``kind``: ``mllp`` (a port of its own), ``folder`` (files of messages
+    in ``path``) or ``http`` (``POST /v2/<source>`` only, which every source answers). ``organisation`` is the code of the institution as
+    on its licence, which messages do not state reliably."""
+
+    kind: Literal["mllp", "folder", "http"] = "mllp"
+    dialect: str = "standard"
+    organisation: str
+    organisation_name: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    allow: list[str] = []
+    charset: str = ""
+    acknowledgement: Literal["asked", "original"] = "asked"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    path: Path = Path("inbox-v2")
+    connections: int = Field(default=1000, ge=1)
+    longest_mb: int = Field(default=10, ge=1, le=100)
+    idle_after_seconds: float = Field(default=3600, gt=0)
+    silent_after_minutes: float = Field(default=24 * 60, gt=0)
+
+
 class Platform(_Section):
     """What a hospital decides about one platform; what the platform wants stands in its profile."""
 
@@ -82,6 +106,7 @@ class Settings(_Section):
     dictionaries: Path | None = None
     server: Server = Server()
     intake: Intake = Intake()
+    sources: dict[str, Source] = {}
     platforms: dict[str, Platform] = {}
 
     @model_validator(mode="after")
@@ -89,6 +114,10 @@ class Settings(_Section):
         unknown = sorted(set(self.platforms) - set(platform_ids()))
         if unknown:
             raise ValueError(f"没有这样的平台：{'、'.join(unknown)}（可用：{'、'.join(platform_ids())}）")
+        for id, chosen in self.platforms.items():
+            rules = [rule.id for rule in profile(id).scope().rules if rule.effect == "include"]
+            if wrong := sorted(chosen.switches.keys() - set(rules)):
+                raise ValueError(f"platforms.{id}.switches：范围规则中没有可开关的 {'、'.join(wrong)}（可用：{'、'.join(rules)}）")
         return self
 
     def path(self, relative: Path) -> Path:
@@ -130,9 +159,15 @@ def load(path: Path) -> Settings:
             action="请先运行 zhibao init 目录，再用 --config 指定",
             english="no configuration",
         ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"配置文件 {CONFIG_NAME} 无法读取", action="请检查路径和权限", english=f"configuration: {type(error).__name__}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"配置文件 {path.name} 写法不正确：{error}", english="malformed configuration") from None
     try:
+        if "directory" in data:  # not a setting: it is where the file stands
+            raise ConfigurationError(f"配置文件 {path.name} 有误：没有 directory 这一项", english="invalid configuration")
         settings = Settings(**data, directory=path.parent.resolve())
     except ValidationError as error:
         faults = "；".join(f"{'.'.join(map(str, e['loc'])) or '配置'}：{e['msg']}" for e in error.errors())

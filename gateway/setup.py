@@ -43,7 +43,12 @@ def create(folder: Path) -> str:
     config = folder / CONFIG_NAME
     if config.exists():
         raise ConfigurationError(f"{folder.name} 中已有配置文件", action="请换一个目录", english="already set up")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"无法建立目录 {folder.name}", action="请检查路径和权限", english=f"no folder: {type(error).__name__}"
+        ) from None
     vault = Vault.create(folder / "zhibao.keys")
     config.write_text(TEMPLATE, "utf-8")
     settings = load(config)

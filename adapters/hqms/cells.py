@@ -26,7 +26,7 @@ LOOK_ALIKES = frozenset([*"—－–―−‐‑﹣ー", "——"])
 INVISIBLE = "".join(("​", "‌", "‍", "⁠", "﻿"))
 _EDGES = " \t\r\n\v\f\u00a0\u3000" + INVISIBLE
 
-_INT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})").fullmatch
+_INT = re.compile(r"0|-?[1-9][0-9]{0,17}").fullmatch
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
 _LOOSE_NUMBER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(\.[0-9]+)?").fullmatch
 _DOT_ZERO = re.compile(r"(-?[0-9]+)\.0+").fullmatch

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, refused, split_part, too_big, too_many_rows
+from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, is_dbf, refused, split_part, too_big, too_many_rows
 
 JOIN_KEYS = ("P3", "P22")
 """Columns that both parts have: 病案号 and 入院日期."""
@@ -138,9 +138,11 @@ class _File:
             head = source.read(32)
             if len(head) < 32:
                 raise _damaged(path, "header cut short")
+            if not is_dbf(head):
+                raise refused(
+                    "not-what-its-name-says", f"“{path.name}”的内容不是 DBF", "请重新导出两个部分", "second part is no dbf"
+                )
             count, self._start, self.width = struct.unpack_from("<IHH", head, 4)
-            if self._start < 33 or self.width < 2:
-                raise _damaged(path, f"header of {self._start} bytes, records of {self.width}")
             if head[15]:
                 raise refused("encrypted", f"“{path.name}”是加密的 DBF", "请取消加密后重新导出", "dbf is encrypted")
             described = source.read(self._start - 32)

@@ -1,12 +1,12 @@
-"""DBF files for the P-code layout, in one file or in its two parts. Text that does not fit its field is refused, never cut: a cut
-character would reach the platform as another one."""
+"""DBF files, single or as two parts. Text that does not fit its field is refused, never cut: a cut character would reach the
+platform as another one. What the fields of the P-code layout are is known in `adapters.hqms.pcode_dbf`."""
 
 from __future__ import annotations
 
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -45,8 +45,8 @@ def write_dbf(path: Path, fields: Sequence[DbfField], rows: Iterable[Sequence[st
     Raises `ConfigurationError` for fields that a DBF cannot have and `RowRefused` for a cell that its field cannot hold.
     """
     with _Writer(path, fields, encoding) as writer:
-        for row in rows:
-            writer.write(row)
+        for number, row in enumerate(rows, start=1):
+            writer.append(writer.packed(row, number))
     return writer.count
 
 
@@ -56,14 +56,32 @@ def write_dbf_parts(
     rows: Iterable[Mapping[str, str]],
     *,
     encoding: str = "gb18030",
+    on_misfit: Callable[[int, RowRefused], object] | None = None,
 ) -> int:
     """Write rows, by field name, into two files that share the key fields their lists repeat. Both appear or neither does.
-    Returns the number of rows. Raises as `write_dbf` does."""
+    Returns the number of rows written.
+
+    A row that does not fit, or has the keys of an earlier one so that its halves could not be joined again, goes to ``on_misfit``
+    with its number (from 1) and into neither file; the other rows go on. Without ``on_misfit`` it raises as `write_dbf` does.
+    """
+    keys = [field.name for field in part1[1] if field in part2[1]]
+    seen: set[tuple[str, ...]] = set()
     with ExitStack() as stack:
         writers = [stack.enter_context(_Writer(path, fields, encoding)) for path, fields in (part1, part2)]
-        for row in rows:
-            for writer in writers:
-                writer.write([row.get(field.name, "") for field in writer.fields])
+        for number, row in enumerate(rows, start=1):
+            try:
+                packed = [writer.packed([row.get(field.name, "") for field in writer.fields], number) for writer in writers]
+                key = tuple(row.get(name, "").strip() for name in keys)
+                if key in seen:
+                    raise _repeated(keys, number)
+            except RowRefused as misfit:
+                if on_misfit is None:
+                    raise
+                on_misfit(number, misfit)
+                continue
+            seen.add(key)
+            for writer, record in zip(writers, packed, strict=True):
+                writer.append(record)
     return writers[0].count
 
 
@@ -82,11 +100,13 @@ class _Writer:
         self._file.write(self._header())
         return self
 
-    def write(self, cells: Sequence[str]) -> None:
+    def packed(self, cells: Sequence[str], row: int) -> bytes:
+        """A row as a record. Raises `RowRefused`, naming ``row``."""
+        fields = zip(self.fields, cells, strict=True)
+        return b" " + b"".join([_packed(field, cell, self._encoding, row) for field, cell in fields])
+
+    def append(self, record: bytes) -> None:
         assert self._file is not None
-        record = bytearray(b" ")
-        for field, cell in zip(self.fields, cells, strict=True):
-            record += _packed(field, cell, self._encoding, self.count + 1)
         self._file.write(record)
         self.count += 1
 
@@ -161,6 +181,16 @@ def _packed(field: DbfField, cell: str, encoding: str, row: int) -> bytes:
     if len(text) > field.width:
         raise _misfit(field, row, "too-long", f"超过 {field.width} 位")
     return text.rjust(field.width).encode("ascii")
+
+
+def _repeated(keys: Sequence[str], row: int) -> RowRefused:
+    return RowRefused(
+        "duplicate-key",
+        f"第 {row} 行的 {'、'.join(keys)} 与前面的一行相同，两个部分无法对应",
+        field=keys[0],
+        action="请确认是否重复，只保留一行后重新生成",
+        english=f"row {row}: keys {', '.join(keys)} repeat those of an earlier row",
+    )
 
 
 def _misfit(field: DbfField, row: int, reason: str, what: str) -> RowRefused:

@@ -109,6 +109,8 @@ def _lookup(id: str) -> dict[str, Field]:
         names.append(field.name_zh)
         for name in names:
             table.setdefault(key(name), field)
+            # where the code ends is plain to see, unless the name itself begins with a letter (F10HBsAg)
+            table.setdefault(key(f"{field.code}{name}"), field)
     for field in layout(id).fields:
         table[key(field.code)] = field
     return table

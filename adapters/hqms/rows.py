@@ -160,7 +160,7 @@ class _CompiledGroup:
     @staticmethod
     def _text(text: str, field: Field | None, verbatim: dict[str, str], repairs: list[Repair]) -> str:
         """A code or name cell of a pair: tidied; the placeholder goes to ``verbatim``."""
-        if field is None or _PLAIN.fast(text) is not None:
+        if not text or field is None or _PLAIN.fast(text) is not None:
             return text
         _, tidy, kinds = _PLAIN.read(text)
         repairs.extend(Repair(field.code, kind, REPAIRS[kind]) for kind in kinds)

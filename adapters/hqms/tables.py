@@ -236,7 +236,7 @@ def _kind(path: Path, limits: Limits) -> str:
         from adapters.hqms.archive import content_of
 
         found, what = content_of(path)
-    elif _is_dbf(head):
+    elif is_dbf(head):
         found, what = "dbf", "DBF 文件"
     else:
         found, what = "csv", "文本文件"
@@ -273,8 +273,9 @@ def _refuse_ole(path: Path, suffix: str) -> None:
     )
 
 
-def _is_dbf(head: bytes) -> bool:
-    if len(head) < 33 or head[0] not in _DBF_VERSIONS or head[2] > 12 or head[3] > 31:
+def is_dbf(head: bytes) -> bool:
+    """Whether the first 32 bytes (or more) of a file are those of a DBF."""
+    if len(head) < 32 or head[0] not in _DBF_VERSIONS or head[2] > 12 or head[3] > 31:
         return False
     return int.from_bytes(head[8:10], "little") >= 33 and int.from_bytes(head[10:12], "little") >= 2
 

@@ -23,8 +23,8 @@ _REFERENCE_COLUMN = re.compile(rb"\sr=[\"']([A-Za-z]+)")
 _REFERENCE_ROW = re.compile(rb"\sr=[\"'][A-Za-z]*([0-9]+)")
 _ERROR_CELL = re.compile(rb"<c\s[^<>]{0,99}?\bt=[\"']e[\"'][^<>]{0,99}>")
 _REFERENCE = re.compile(rb"\sr=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
-_ERROR_TEXT = re.compile(rb"\s*(?:<f\b[^<]*(?:</f>)?\s*)?<v>([^<]{0,99})</v>")
-_WITHOUT_REFERENCE = re.compile(rb"<(row|c)(?=[\s/>])(?![^<>]*\sr=)")
+_ERROR_TEXT = re.compile(rb"\s*(?:<f\b[^<]*(?:</f>\s*)?)?<v>([^<]{0,99})</v>")
+_WITHOUT_REFERENCE = re.compile(rb"<(row|c)(?=[\s/>])(?![^<>]*\sr=)[^<>]*>")
 _MOST_EXACT = 1e16
 _OVERLAP = 4096
 

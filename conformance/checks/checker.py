@@ -1,66 +1,62 @@
 """Runs the rules of a platform over rendered records.
 
-A rule's answer depends on nothing but the values of the names in its expressions, so rules with the same names form a *unit*,
-and a unit's answer is remembered by those values: a diagnosis code that has been checked once is not checked again. Units whose
-values hardly repeat (times, amounts) stop remembering by themselves. Cells that are plainly as the standard wants them skip the
-per-column rules altogether, because none of those could find anything (a property test proves it).
+Nearly every record is fine in nearly every respect, so rules are put in groups and one evaluation tells that a group has nothing to
+find; only where it has, or where something could not be read, its rules are asked one by one. Cells that are plainly as the standard
+wants them skip the per-column rules altogether, because none of those could find anything (a property test proves it).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from conformance.checks.finding import Finding
-from conformance.checks.functions import FUNCTIONS, day, dictionary_functions, num, num0, value_set_functions
+import cel
+
+from conformance.checks.finding import Finding, Severity
+from conformance.checks.functions import (
+    FUNCTIONS,
+    Doubts,
+    Function,
+    dictionary_functions,
+    reading_functions,
+    total,
+    value_set_functions,
+)
 from conformance.checks.plain import plain_value
-from conformance.checks.rules import Rule, load_rules, numbered, repeat_range
+from conformance.checks.rules import Group, Question, Rule, load_rules, numbered, repeat_range
 from mappings.cadence import CHINA
 from mappings.dictionary import Dictionaries, load_value_sets
 from mappings.expressions import context
-from mappings.layout import Field, Layout
+from mappings.layout import Field, Layout, layout
 
 Record = Mapping[str, str]
-Asked = tuple[Rule, tuple[str, ...]]
-"""A rule and the columns its finding names (patterns where the rule runs over repeats)."""
-Answer = tuple[tuple[Rule, tuple[str, ...], bool], ...]
-"""Rules that did not hold; the flag is True for "not checked"."""
+
+_TOGETHER = 12
+"""Rules in a group: more make a clean record cheaper and a faulty one dearer."""
 
 _REMEMBER = 4096
-_TRIAL = 1024
+"""Cells whose findings are remembered."""
 
 
-@dataclass
-class _Unit:
-    """Rules that look at the same columns. ``names`` is how their expressions call them, ``columns`` where to look."""
+class View:
+    """What the names in some groups stand for at the moment; blank when nothing."""
 
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
-    rules: list[Asked] = field(default_factory=list)
-    memory: dict[tuple[Any, ...], Answer] | None = field(default_factory=dict)
-    asked: int = 0
-    known: int = 0
+    def __init__(self, functions: Mapping[str, Function], groups: Iterable[Group] = ()) -> None:
+        self._names = frozenset().union(*[group.clean.variables for group in groups])
+        self._shown: dict[str, Any] = dict.fromkeys(self._names, "")
+        self.context = cel.Context(variables=self._shown, functions=dict(functions))
 
-    def remembered(self, key: tuple[Any, ...]) -> Answer | None:
-        memory = self.memory
-        if memory is None:
-            return None
-        self.asked += 1
-        answer = memory.get(key)
-        if answer is not None:
-            self.known += 1
-        elif self.asked > _TRIAL and self.known * 2 < self.asked:
-            self.memory = None
-        return answer
-
-    def remember(self, key: tuple[Any, ...], answer: Answer) -> None:
-        if self.memory is not None:
-            if len(self.memory) >= _REMEMBER:
-                self.memory.clear()
-            self.memory[key] = answer
+    def show(self, values: Mapping[str, Any]) -> None:
+        """Show other values. Only what differs is handed over, for that is what costs."""
+        shown = {name: value for name, value in values.items() if name in self._names}
+        before = self._shown
+        changed = {name: value for name, value in shown.items() if before.get(name) != value}
+        for name in before.keys() - shown.keys():
+            changed[name] = ""
+        self.context.update(changed)
+        self._shown = shown
 
 
 class Checker:
@@ -76,61 +72,61 @@ class Checker:
         report_month: str = "",
     ) -> None:
         """``layout`` names the columns of the records; ``source`` is the layout they came from when that is another one (a
-        P-code file is checked in general codes): its rules apply, and what it has no column for is not demanded."""
+        P-code file is checked in general codes): its rules apply, and what it has no column for is not demanded.
+        ``report_month`` (``2026-10``) is the month that a file is for, when it is for one."""
         self.layout = layout
         self.report_month = report_month
         self._dictionaries = dictionaries or Dictionaries()
         value_sets = load_value_sets()
         self._plain = {f.code: plain_value(f, value_sets) for f in layout.fields}
-        self._family = {f.code: (f.pattern, f.repeat) for f in layout.fields if f.repeat}
-        source = source or layout
-        self._required = {
-            f.code
-            for f in layout.fields
-            if (f.required == "M" and f.path in source.code_of_path) or (f.required == "M" and not f.path)
-        }
-        self._values: dict[str, Any] = {}
-        functions = {
+        has = (source or layout).code_of_path
+        self._required = {f.code: None for f in layout.fields if f.required == "M" and (not f.path or f.path in has)}
+        self._doubts = Doubts()
+        self._functions = {
             **FUNCTIONS,
+            **reading_functions(self._doubts),
             **value_set_functions(value_sets),
-            **dictionary_functions(self._dictionaries),
+            **dictionary_functions(self._dictionaries, self._doubts),
         }
-        self._context = context(functions, self._resolve)
-        self._records: dict[tuple[tuple[str, ...], tuple[str, ...]], _Unit] = {}
-        self._repeats: dict[tuple[tuple[int, int], tuple[str, ...]], _Unit] = {}
-        self._cells: list[Rule] = []
+        self._derived = _derived(layout)
         self._structure: list[Rule] = []
+        self._cells: list[Question] = []
+        self._once: list[Question] = []
+        self._each: defaultdict[int, list[Question]] = defaultdict(list)
         self.unchecked: list[Rule] = []
         for table in tables:
-            for rule in load_rules(table, source.id):
+            for rule in load_rules(table, (source or layout).id):
                 self._place(rule)
-        self._cell_memory: dict[tuple[str, str], Answer] = {}
-        self._derived = _derived(layout)
+        self._cell_group = Group(self._cells)
+        self._cell_memory: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._cell_view = View(self._functions, [self._cell_group])
+        self._groups = [Group(self._once[i : i + _TOGETHER]) for i in range(0, len(self._once), _TOGETHER)]
+        self._view = View(self._functions, self._groups)
+        self._repeats = self._repeat_groups()
+        self._repeat_of = {column: repeat for repeat, (_, names) in self._repeats.items() for name, column in names if "kk" in name}
+        self._repeat_view = View(self._functions, (group for group, _ in self._repeats.values()))
 
     def check(self, record: Record) -> list[Finding]:
         """All findings about one record, in table order within each kind of rule."""
         findings: list[Finding] = []
         self._check_cells(record, findings)
-        values = {name: derive(record) for name, derive in self._derived.items()}
-        values |= self._circumstances()
-        get = record.get
-        for unit in self._records.values():
-            key = tuple([values[n] if n in values else get(n, "") for n in unit.columns])
-            for rule, codes, unknown in self._answer(unit, key):
-                findings.append(rule.finding(self.layout, codes, "not-checked" if unknown else None))
+        values = self._values_of(record)
+        self._view.show(values)
+        for group in self._groups:
+            for question, severity in self._ask(group, self._view):
+                findings.append(question.rule.finding(self.layout, question.columns, severity))
         self._check_repeats(record, values, findings)
         return findings
 
     def structure(self, kind: str, values: Mapping[str, Any]) -> list[Finding]:
         """Findings of the structure rules of ``kind`` (``@header``, ``@row``, ``@file``) about facts of the file layer. Rules
         that need a fact which is not given are passed over."""
-        found = []
-        for rule in self._structure:
-            if rule.each == kind and all(name in values for name in rule.variables):
-                self._values = dict(values)
-                if not self._holds(rule):
-                    found.append(rule.finding(self.layout, rule.fields if not rule.fields[0].startswith("@") else ()))
-        return found
+        facts = context(self._functions, values.get)
+        asked = [rule for rule in self._structure if rule.each == kind and rule.condition.variables <= values.keys()]
+        found = [rule for rule in asked if rule.condition.evaluate(facts) is not True]
+        return [
+            rule.finding(self.layout, () if rule.fields[0].startswith("@") else map(self._column, rule.fields)) for rule in found
+        ]
 
     def unchecked_findings(self) -> list[Finding]:
         """One ``not-checked`` finding for each rule that no record can be checked by, because its dictionary is missing."""
@@ -139,142 +135,119 @@ class Checker:
     # -- compiling
 
     def _place(self, rule: Rule) -> None:
-        missing = [name for name in rule.dictionaries if ":" in name and self._dictionaries.load(name) is None]
-        if "tcm95" in rule.dictionaries and self._dictionaries.load("tcm95") is None:
-            missing.append("tcm95")
-        if missing:
+        editions = (name for name in rule.dictionaries if ":" in name or name == "tcm95")
+        if any(self._dictionaries.load(name) is None for name in editions):
             self.unchecked.append(rule)
         elif rule.each.startswith("@"):
             self._structure.append(rule)
         elif rule.each == "*":
-            self._cells.append(rule)
-        elif rule.each == "fields":
-            for code in rule.fields:
-                if code in self.layout.by_code:
-                    columns = tuple(code if name == "X" else name for name in rule.variables)
-                    self._unit(rule.variables, columns).rules.append((rule, (code,)))
+            self._cells.append(Question(rule, (), {}))
         elif (span := repeat_range(rule.each)) is not None:
-            unit = self._repeats.setdefault((span, rule.variables), _Unit(rule.variables, rule.variables))
-            unit.rules.append((rule, rule.fields))
+            question = Question(rule, rule.fields, {})
+            for repeat in range(span[0], span[1] + 1):
+                self._each[repeat].append(question)
         else:
-            self._unit(rule.variables, rule.variables).rules.append((rule, rule.fields))
+            self._once += self._questions(rule)
 
-    def _unit(self, names: tuple[str, ...], columns: tuple[str, ...]) -> _Unit:
-        return self._records.setdefault((names, columns), _Unit(names, columns))
+    def _repeat_groups(self) -> dict[int, tuple[Group, tuple[tuple[str, str], ...]]]:
+        """For each number of a repeat the group of its questions, and which column each name means there."""
+        groups: dict[tuple[Question, ...], Group] = {}
+        found = {}
+        for repeat, questions in self._each.items():
+            key = tuple(questions)
+            group = groups[key] if key in groups else groups.setdefault(key, Group(key))
+            found[repeat] = (group, tuple((name, numbered(name, repeat)) for name in group.clean.variables))
+        return found
+
+    def _questions(self, rule: Rule) -> Iterator[Question]:
+        names = {name: self._column(name) for name in rule.condition.variables}
+        columns = [self._column(code) for code in rule.fields]
+        if rule.each == "fields":
+            for column in columns:
+                if column in self.layout.by_code:
+                    yield Question(rule, (column,), {**names, "X": column})
+        elif rule.each == "pairs":
+            for first, second in zip(columns[::2], columns[1::2], strict=True):
+                yield Question(rule, (first, second), {**names, "X": first, "Y": second})
+        else:
+            yield Question(rule, columns, names)
+
+    def _column(self, name: str) -> str:
+        """The column that a name means. Rules for all layouts name items by their general code; another layout may carry the same
+        item under its own."""
+        general = None if name in self.layout.by_code else layout("2020").by_code.get(name)
+        return self.layout.code_of_path.get(general.path, name) if general is not None else name
 
     # -- running
 
     def _check_cells(self, record: Record, findings: list[Finding]) -> None:
         plain = self._plain
-        memory = self._cell_memory
-        by_code = self.layout.by_code
         for code, text in record.items():
             accepts = plain.get(code)
-            if accepts is None or accepts(text):
-                continue
-            self._check_cell(by_code[code], text, memory, findings)
-        for code in self.layout.columns if not self._required <= record.keys() else ():
-            if code in self._required and code not in record:
-                self._check_cell(by_code[code], "", memory, findings)
+            if accepts is not None and not accepts(text):
+                findings.extend(self._cell_findings(code, text))
+        for code in self._required:
+            if code not in record:
+                findings.extend(self._cell_findings(code, ""))
 
-    def _check_cell(self, field_: Field, text: str, memory: dict[tuple[str, str], Answer], found: list[Finding]) -> None:
-        key = (field_.pattern, text)
-        answer = memory.get(key)
-        if answer is None:
-            self._values = _column_facts(field_, text)
-            answer = tuple((rule, (), False) for rule in self._cells if not self._holds(rule))
+    def _cell_findings(self, code: str, text: str) -> Iterator[Finding]:
+        field = self.layout.by_code[code]
+        memory = self._cell_memory
+        found = memory.get((field.pattern, text))
+        if found is None:
+            self._cell_view.show(_cell_facts(field, text, code in self._required))
+            found = tuple(question.rule for question, _ in self._ask(self._cell_group, self._cell_view))
             if len(memory) >= _REMEMBER:
                 memory.clear()
-            memory[key] = answer
-        found.extend(rule.finding(self.layout, (field_.code,)) for rule, _, _ in answer)
+            memory[field.pattern, text] = found
+        return (rule.finding(self.layout, (code,)) for rule in found)
 
-    def _check_repeats(self, record: Record, values: dict[str, Any], findings: list[Finding]) -> None:
-        highest: dict[str, int] = {}
-        family = self._family
-        for code in record:
-            if code in family:
-                pattern, repeat = family[code]
-                if repeat > highest.get(pattern, 0):
-                    highest[pattern] = repeat
-        get = record.get
-        for (span, names), unit in self._repeats.items():
-            last = max((highest.get(name.replace("pp", "kk"), 0) for name in names), default=0)
-            for repeat in range(span[0], min(span[1], last) + 1):
-                actual = [numbered(name, repeat) for name in names]
-                key = tuple([values[n] if n in values else get(n, "") for n in actual])
-                for rule, patterns, unknown in self._answer(unit, key):
-                    codes = [numbered(pattern, repeat) for pattern in patterns]
-                    findings.append(rule.finding(self.layout, codes, "not-checked" if unknown else None))
-
-    def _answer(self, unit: _Unit, key: tuple[Any, ...]) -> Answer:
-        answer = unit.remembered(key)
-        if answer is None:
-            self._values = dict(zip(unit.names, key, strict=True))
-            answer = tuple(
-                [(rule, codes, outcome == "unknown") for rule, codes in unit.rules if (outcome := self._ask(rule)) != "holds"]
-            )
-            unit.remember(key, answer)
-        return answer
-
-    def _ask(self, rule: Rule) -> Literal["holds", "fails", "unknown"]:
-        values = self._values
-        for name in rule.needs:
-            text = values.get(name)
-            if text in ("", "-") or (isinstance(text, str) and not self._readable(name, text)):
-                return "holds"
-        if "icd9cm3" in rule.dictionaries:
-            for name in rule.variables:
-                text = values.get(name)
-                if name in _OPERATION_CODES and text not in ("", "-") and not self._dictionaries.knows_operation(text):
-                    return "unknown"
-        return "holds" if self._holds(rule) else "fails"
-
-    def _holds(self, rule: Rule) -> bool:
-        if rule.when is not None and rule.when.evaluate(self._context) is not True:
-            return True
-        return rule.holds.evaluate(self._context) is True
-
-    def _readable(self, name: str, text: str) -> bool:
-        """Whether text is a value of its column's type (an unreadable one is reported by the format rules)."""
-        column = self.layout.by_code.get(name) or self.layout.by_code.get(numbered(name, 1 if "kk" in name else 2))
-        if column is None:
-            return True
-        match column.type:
-            case "int" | "decimal":
-                return not math.isnan(num(text))
-            case "date" | "datetime":
-                return bool(day(text))
-            case _:
-                return True
-
-    def _circumstances(self) -> dict[str, str]:
-        """What an expression may ask besides the record. Answers are remembered by it, too."""
+    def _values_of(self, record: Record) -> dict[str, str]:
+        """What the names in expressions stand for: the record's columns, lists and sums of them, and the circumstances."""
         now = datetime.now(CHINA).strftime("%Y-%m-%d %H:%M:%S")
-        return {"layout": self.layout.id, "report_month": self.report_month, "today": now}
+        circumstances = {"layout": self.layout.id, "report_month": self.report_month, "today": now}
+        return {**record, **{name: derive(record) for name, derive in self._derived.items()}, **circumstances}
 
-    def _resolve(self, name: str) -> Any:
-        return self._values.get(name, "")
+    def _check_repeats(self, record: Record, values: Mapping[str, str], findings: list[Finding]) -> None:
+        """A repeat of which no column is there has nothing to find."""
+        repeat_of = self._repeat_of
+        for repeat in sorted({repeat_of[code] for code in record if code in repeat_of}):
+            group, names = self._repeats[repeat]
+            self._repeat_view.show({name: values[column] for name, column in names if column in values})
+            for question, severity in self._ask(group, self._repeat_view):
+                columns = [numbered(pattern, repeat) for pattern in question.columns]
+                findings.append(question.rule.finding(self.layout, columns, severity))
+
+    def _ask(self, group: Group, view: View) -> Iterator[tuple[Question, Severity | None]]:
+        """The questions of a group that have something to tell, with ``not-checked`` where a procedure's category is unknown. A
+        rule that met something unreadable does not apply."""
+        doubts, context = self._doubts, view.context
+        doubts.clear()
+        if group.clean.evaluate(context) is True and not (doubts.unreadable or doubts.unknown):
+            return
+        for question in group.questions:
+            doubts.clear()
+            holds = question.answer.evaluate(context) is True
+            if doubts.unknown:
+                yield question, "not-checked"
+            elif not holds and not doubts.unreadable:
+                yield question, None
 
 
-_OPERATION_CODES = frozenset({"C14x01C", "C35xkkC", "SSJCZBM1", "SSJCZBMkk"})
-
-
-def _column_facts(column: Field, text: str) -> dict[str, Any]:
+def _cell_facts(field: Field, text: str, required: bool) -> dict[str, Any]:
     return {
         "X": text,
-        "column": column.code,
-        "type": column.type,
-        "required": column.required,
-        "dash_policy": column.dash_policy,
-        "max_length": column.max_length,
-        "scale": column.scale,
-        "domain": column.domain,
+        "type": field.type,
+        "required": required,
+        "dash_policy": field.dash_policy,
+        "max_length": field.max_length,
+        "scale": field.scale,
+        "domain": field.domain,
     }
 
 
-def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
-    """The context constants that stand for several columns. Lists of codes are text joined by blanks, which the evaluator
-    takes over many times faster than a list."""
+def _derived(layout: Layout) -> dict[str, Callable[[Record], str]]:
+    """Names that stand for several columns: lists of codes, a line break before each, and the sum of all fees (``?`` when it cannot be told)."""
     path_of = layout.code_of_path
     principal = path_of.get("diagnoses.principal.condition.code", "")
     operation = path_of.get("procedures.principal.operation.code", "")
@@ -283,17 +256,13 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], Any]]:
     fees = [f.code for f in layout.fields if f.code in _FEES[layout.id]]
 
     def joined(codes: list[str]) -> Callable[[Record], str]:
-        return lambda record: " ".join([v for c in codes if (v := record.get(c)) and v != "-"])
-
-    def fee_sum(record: Record) -> float:
-        return round(math.fsum(num0(record.get(code, "")) for code in fees if code in record), 2)
+        return lambda record: "".join([f"\n{v}" for c in codes if (v := record.get(c)) and v != "-"])
 
     return {
         "DX": joined([principal, *others]),
         "DX_OTHER": joined(others),
         "OPS": joined([operation, *operations]),
-        "OPS_OTHER": joined(operations),
-        "FEES": fee_sum,
+        "FEES": lambda record: total([record[code] for code in fees if code in record]),
     }
 
 

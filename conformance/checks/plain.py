@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
 
+from conformance.checks.functions import is_date, is_datetime
 from mappings.dictionary import ValueSet
 from mappings.layout import Field
 
@@ -19,7 +19,7 @@ Predicate = Callable[[str], bool]
 
 def plain_value(field: Field, value_sets: Mapping[str, ValueSet]) -> Predicate:
     """The predicate of one column."""
-    if field.type in ("code", "code_list") and field.domain in value_sets:
+    if field.domain in value_sets:
         return value_sets[field.domain].codes.__contains__
     match field.type:
         case "int":
@@ -30,29 +30,9 @@ def plain_value(field: Field, value_sets: Mapping[str, ValueSet]) -> Predicate:
             pattern = re.compile(rf"\d{{1,{max(digits, 1)}}}(\.\d{{1,{max(field.scale, 1)}}})?").fullmatch
             return lambda text: text.isascii() and pattern(text) is not None
         case "date":
-            return _is_date
+            return is_date
         case "datetime":
-            return _is_time
+            return is_datetime
         case _:
             longest = field.max_length or 32767
             return lambda text: 1 < len(text) <= longest and text.strip() is text and text.isprintable()
-
-
-def _is_date(text: str) -> bool:
-    if len(text) != 10 or text[4] != "-" or not text.isascii():
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_time(text: str) -> bool:
-    if len(text) != 19 or text[10] != " " or text[4] != "-" or not text.isascii():
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from gateway.model.errors import NotFound
 from gateway.model.stay import Stay
-from gateway.store.ledger import now
+from gateway.store.ledger import new_id, now
 from gateway.store.tables import StayRow, StayVersion
 from gateway.store.vault import Vault
 
@@ -112,6 +112,44 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
     statement = select(StayVersion.stay_id, StayVersion.number, StayVersion.id).where(col(StayVersion.stay_id).in_(ids))
     version_ids = {(stay_id, number): version_id for stay_id, number, version_id in session.exec(statement)}
     return [Recorded(row.id or 0, version_ids[(row.id or 0, number)] or 0, number, changed) for row, number, changed in plan]
+
+
+def open_row(session: Session) -> int:
+    """A stay that nothing is known of yet; `revise` gives it its identity and first version."""
+    at = now()
+    row = StayRow(identity=f"new:{new_id()}", window="", current=0, digest="", source_digest="", created_at=at, updated_at=at)
+    session.add(row)
+    session.flush()
+    assert row.id is not None, "flushed"
+    return row.id
+
+
+def revise(session: Session, stay_id: int, version: NewVersion) -> Recorded:
+    """Record the next version of a known stay, whose identity may have become known better; the same content changes nothing but
+    that. Raises `NotFound`."""
+    row = session.get(StayRow, stay_id)
+    if row is None:
+        raise NotFound("没有这个病例", english=f"no stay {stay_id}")
+    at = now()
+    changed = row.digest != version.digest
+    row.identity, row.source_digest, row.updated_at = version.identity, version.digest, at
+    if changed:
+        row.current += 1
+        row.digest, row.window = version.digest, version.window
+        session.add(
+            StayVersion(
+                stay_id=stay_id,
+                number=row.current,
+                digest=version.digest,
+                made_by=version.made_by,
+                sealed_body=version.sealed_body,
+                created_at=at,
+            )
+        )
+    session.add(row)
+    session.flush()
+    statement = select(StayVersion.id).where(StayVersion.stay_id == stay_id, StayVersion.number == row.current)
+    return Recorded(stay_id, session.exec(statement).one() or 0, row.current, changed)
 
 
 def body(session: Session, vault: Vault, version_id: int) -> Stay:

@@ -34,6 +34,9 @@ from gateway.store.tables import SubmissionVersion
 APPLICATION_VERSION = "1"
 """Changes only when running workflows of the former version cannot be carried on."""
 
+STOP_SECONDS = 2
+"""How long a stop waits for what is under way; what takes longer is carried on by the next start."""
+
 _IN_FLIGHT = (Ours.QUEUED, Ours.SENDING, Ours.UNCERTAIN)
 _FINISHED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
@@ -58,7 +61,9 @@ class Breaker:
         """Take an attempt's outcome into account."""
         with self._lock:
             self.failures = self.failures + 1 if failed else 0
-            if self.failures >= self.limit:
+            if not failed:
+                self.open_until = 0.0
+            elif self.failures >= self.limit:
                 growth = min(self.failures - self.limit, 20)
                 self.open_until = monotonic() + min(self.first_seconds * 2**growth, self.longest_seconds)
 
@@ -128,7 +133,7 @@ class Engine:
     def stop(self) -> None:
         """Stop; what is under way is carried on by the next start."""
         global _engine
-        DBOS.destroy(workflow_completion_timeout_sec=2)
+        DBOS.destroy(workflow_completion_timeout_sec=STOP_SECONDS)
         _engine = None
 
     def sweep(self, limit: int = 500) -> int:

@@ -14,7 +14,7 @@ from gateway.audit.log import Event, record
 from gateway.delivery.channel import Channel, Delivered, Parcel
 from gateway.model.errors import AmbiguousFailure, PermanentFailure, TransientFailure
 from gateway.reporting.states import Ours, Theirs
-from gateway.reporting.submissions import move, move_platform, record_of, version
+from gateway.reporting.submissions import move, move_platform, record_of, take_over, version
 from gateway.store.ledger import Ledger, now
 from gateway.store.tables import Attempt
 
@@ -103,6 +103,8 @@ def _settle(
         _close_attempt(session, version_id, outcome, note=note, status=status, sealed=sealed)
         if to is not None and row.our_state != to:
             move(row, to, events, reason=note)
+        if to == Ours.FAILED:
+            take_over(session, row, events)
         if delivered is not None:
             row.platform_record = delivered.platform_record
             if row.platform_state == Theirs.UNKNOWN:

@@ -47,9 +47,9 @@ def get(stay: Stay, path: str) -> Any:
         if node is None:
             return None
         if isinstance(step, int):
-            if step >= len(node):
-                return None
-            node = node[step]
+            if not isinstance(node, list):
+                raise UnknownPath(f"模型中没有这一项：{path}", english=f"no such path in the model: {path}")
+            node = node[step] if step < len(node) else None
         elif step not in getattr(node, "__struct_fields__", ()):
             raise UnknownPath(f"模型中没有这一项：{path}", english=f"no such path in the model: {path}")
         else:

@@ -147,6 +147,19 @@ class Procedures(Part):
     other: list[Procedure] = field(default_factory=list)
 
 
+class Medication(Part):
+    """A drug ordered or given. ``state`` is ``ordered`` or ``given``, ``at`` the time of it, ``group`` ties the drugs of one infusion
+    together (组号); ``dose`` is text because senders write ranges and words."""
+
+    drug: Coded | None = None
+    dose: Text | None = None
+    unit: Text | None = None
+    route: Coded | None = None
+    group: Text | None = None
+    state: Text | None = None
+    at: DateTime | None = None
+
+
 class Allergy(Part):
     present: Coded | None = None
     drugs: Text | None = None
@@ -295,6 +308,7 @@ class Stay(Part):
     diagnoses: Diagnoses = field(default_factory=Diagnoses)
     pathology: list[Pathology] = field(default_factory=list)
     procedures: Procedures = field(default_factory=Procedures)
+    medications: list[Medication] = field(default_factory=list)
     icu_stays: list[IcuStay] = field(default_factory=list)
     births: list[Birth] = field(default_factory=list)
     allergy: Allergy = field(default_factory=Allergy)

@@ -11,18 +11,22 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
 from adapters.hqms.tables import Row, RowFault
+from conformance.checks.finding import Finding
 from gateway.cases.stays import STAY_PLACE
 from gateway.intake.reading import RowOutcome, read_row
 from gateway.model.provenance import Provenance
 from gateway.model.stay import Stay
-from gateway.reporting.drafts import Drafter, PlatformChoice
+from gateway.reporting.drafts import Draft, Drafter, PlatformChoice
 from gateway.store.vault import Vault
+from mappings.scope import Decision
 
 RECORD_PLACE = "submission_version.record"
+CANCELLED = Decision(False, ("S-CANCELLED",), "入院已取消，不上报")
 
 
 class PreparedDraft(Struct, frozen=True):
@@ -68,10 +72,11 @@ class Preparer:
         self._vault = vault
         self._drafters = [Drafter(choice, dictionaries=dictionaries) for choice in choices]
 
-    def prepare(self, stay: Stay) -> PreparedStay:
-        """A stay with its drafts. The digest leaves provenance out: the same facts from another message change nothing."""
+    def prepare(self, stay: Stay, *, findings: tuple[Finding, ...] = (), cancelled: bool = False) -> PreparedStay:
+        """A stay with its drafts. The digest leaves provenance out: the same facts from another message change nothing. ``findings`` of
+        assembling it are told with those of each platform; a ``cancelled`` stay is due to nobody."""
         provenance, stay.provenance = stay.provenance, Provenance()
-        digest = hashlib.sha256(msgspec.json.encode(stay)).hexdigest()
+        digest = hashlib.sha256(msgspec.json.encode((stay, findings, cancelled) if findings or cancelled else stay)).hexdigest()
         stay.provenance = provenance
         organisation, record_number, admission_number = stay.identity
         return PreparedStay(
@@ -79,12 +84,14 @@ class Preparer:
             window=(stay.discharge.time or "")[:7],
             digest=digest,
             sealed_body=self._vault.seal(msgspec.json.encode(stay), STAY_PLACE),
-            drafts=tuple(self._draft(drafter, stay) for drafter in self._drafters),
+            drafts=tuple(self._draft(drafter, stay, findings, cancelled) for drafter in self._drafters),
         )
 
-    def _draft(self, drafter: Drafter, stay: Stay) -> PreparedDraft:
-        draft = drafter.draft(stay)
+    def _draft(self, drafter: Drafter, stay: Stay, findings: tuple[Finding, ...], cancelled: bool) -> PreparedDraft:
+        draft = drafter.draft(stay) if not cancelled else Draft(drafter.profile.id, CANCELLED)
         decision = draft.decision
+        if decision.due and findings:
+            draft = replace(draft, findings=(*draft.findings, *findings))
         return PreparedDraft(
             platform=draft.platform,
             due=decision.due,

@@ -28,6 +28,11 @@ _MAY_BE_KNOWN = frozenset({Ours.SENDING, Ours.UNCERTAIN, Ours.SENT})
 _NOT_LEFT = frozenset({Ours.BLOCKED, Ours.AWAITING_REVIEW, Ours.READY, Ours.QUEUED, Ours.FAILED})
 
 
+def _may_be_known(version: SubmissionVersion) -> bool:
+    """Whether the platform may have a version. The file of a closed batch may have been uploaded before anybody confirms it."""
+    return version.our_state in _MAY_BE_KNOWN or (version.our_state == Ours.QUEUED and bool(version.batch_id))
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """The drafts of one recorded stay version."""
@@ -108,7 +113,7 @@ def _version(
     operation: str = "submit",
     replaces: str = "",
 ) -> SubmissionVersion:
-    window = profile(made.platform).cadence.window_of(item.window)
+    window = profile(made.platform).cadence.window_of(submission.window)
     if made.blocked:
         state = Ours.BLOCKED
     elif reviewed.get(made.platform, False) or made.review:
@@ -154,10 +159,10 @@ def _successor(
         return None
     if not made.due and latest.operation == "withdraw":
         return None
-    if latest.our_state in _NOT_LEFT:
+    if latest.our_state in _NOT_LEFT and not _may_be_known(latest):
         move(latest, Ours.SUPERSEDED, events, reason="newer version")
         session.add(latest)
-    left = [v for v in versions if v.our_state in _MAY_BE_KNOWN]
+    left = [v for v in versions if _may_be_known(v)]
     stands = bool(left) and left[-1].operation != "withdraw" and left[-1].platform_state != Theirs.WITHDRAWN
     replaced = left[-1] if stands else None
     if not made.due:
@@ -166,11 +171,11 @@ def _successor(
         made = msgspec.structs.replace(
             made, due=True, blocked=False, review=False, digest=replaced.digest, sealed_record=replaced.sealed_record
         )
-        operation = "withdraw"
+        operation = "withdraw"  # in the window of what it takes back: the stay may have none any more
     else:
         operation = "amend" if replaced is not None else "submit"
+        submission.window = item.window
     submission.current = latest.number + 1
-    submission.window = item.window
     session.add(submission)
     return _version(
         submission,
@@ -182,6 +187,31 @@ def _successor(
         operation=operation,
         replaces=replaced.id if replaced is not None else "",
     )
+
+
+def take_over(session: Session, failed: SubmissionVersion, events: list[Event]) -> None:
+    """The platform will never know a version that it refused for good. A successor that was drafted meanwhile, as an amendment or
+    withdrawal of it, takes its place."""
+    successor = history(session, failed.submission_id)[-1]
+    if successor.id == failed.id:
+        return
+    move(failed, Ours.SUPERSEDED, events, reason="newer version")
+    successor.replaces = failed.replaces
+    if successor.operation != "withdraw":
+        successor.operation = "amend" if failed.replaces else "submit"
+    elif not failed.replaces:
+        move(successor, Ours.SUPERSEDED, events, reason="nothing to withdraw")
+    session.add(successor)
+
+
+def nothing_owed(session: Session, stay_id: int, reason: str) -> list[Owed]:
+    """What is owed of a stay that is not to be reported any more (by itself): nothing, to every platform it was due to."""
+    found = []
+    for submission in session.exec(select(Submission).where(Submission.stay_id == stay_id)):
+        latest = version(session, submission.id)
+        none = PreparedDraft(submission.platform, False, False, False, "S-STAY", reason, "[]", "", b"")
+        found.append(Owed(stay_id, latest.stay_version_id, submission.window, [none]))
+    return found
 
 
 def history(session: Session, submission_id: str) -> list[SubmissionVersion]:

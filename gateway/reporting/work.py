@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from gateway.reporting.states import Ours, Theirs
 from gateway.reporting.submissions import findings_of
-from gateway.store.tables import Submission, SubmissionVersion
+from gateway.store.tables import Attempt, Submission, SubmissionVersion
 
 Kind = Literal["blocked", "review", "returned", "rejected", "uncertain", "failed"]
 
@@ -37,7 +37,7 @@ _THEIRS: dict[str, Kind] = {Theirs.RETURNED: "returned", Theirs.REJECTED: "rejec
 
 def items(session: Session, *, limit: int = 200, after: str = "") -> Iterator[tuple[Item, SubmissionVersion]]:
     """Open work on current versions, oldest first; ``after`` continues behind a version id. The platform's own words about a
-    returned version stand in its receipts."""
+    returned version stand in its receipts, those with which it refused one for good in the last attempt."""
     statement = (
         select(SubmissionVersion, Submission)
         .join(Submission, col(Submission.id) == col(SubmissionVersion.submission_id))
@@ -56,4 +56,7 @@ def items(session: Session, *, limit: int = 200, after: str = "") -> Iterator[tu
             reasons = tuple((",".join(f.fields), f.message) for f in findings_of(row) if f.blocks)
         elif kind == "review":
             reasons = (("", row.reason),)
+        elif kind == "failed":
+            last = select(Attempt.note).where(Attempt.version_id == row.id).order_by(col(Attempt.number).desc()).limit(1)
+            reasons = tuple(("", note) for note in session.exec(last) if note)
         yield Item(row.id, submission.stay_id, row.platform, kind, reasons), row

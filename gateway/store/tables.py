@@ -125,7 +125,8 @@ class InboundMessage(Base, table=True):
 
 class StayRow(Base, table=True):
     """One stay; ``identity`` is the blind index of organisation, 病案号 and 住院次数, ``window`` the month of discharge. ``digest``
-    is that of the current version, ``source_digest`` that of the last version made by a message rather than a person."""
+    is that of the current version, ``source_digest`` that of the last version made by a message rather than a person. A stay that
+    turned out to be the same as another one is ``absorbed_into`` it and has no keys any more."""
 
     __tablename__ = "stay"
 
@@ -135,8 +136,68 @@ class StayRow(Base, table=True):
     current: int = 1
     digest: str
     source_digest: str
+    absorbed_into: int | None = None
     created_at: datetime = _time()
     updated_at: datetime = _time()
+
+
+class StayKey(Base, table=True):
+    """A key under which a stay is found (`gateway.cases.joining.Key`), as a blind index."""
+
+    __tablename__ = "stay_key"
+
+    index: str = Field(primary_key=True)
+    stay_id: int = Field(primary_key=True, index=True)
+
+
+class StayFacts(Base, table=True):
+    """What one message says (`gateway.model.facts.Facts`), and of which stay; none while it waits for one."""
+
+    __tablename__ = "stay_facts"
+
+    message_id: int = Field(primary_key=True, foreign_key="inbound_message.id")
+    stay_id: int | None = Field(default=None, index=True)
+    sealed_facts: bytes = Field(sa_type=LargeBinary)
+
+
+class WaitingKey(Base, table=True):
+    """What a waiting message waits for: a stay with this key."""
+
+    __tablename__ = "waiting_key"
+
+    index: str = Field(primary_key=True)
+    message_id: int = Field(primary_key=True, index=True)
+
+
+class MergedNumber(Base, table=True):
+    """A 病案号 that no longer counts (blind index), and the one that does (HL7 A40)."""
+
+    __tablename__ = "merged_number"
+
+    index: str = Field(primary_key=True)
+    sealed_number: bytes = Field(sa_type=LargeBinary)
+
+
+class FiledStay(Base, table=True):
+    """The archived front sheet of a stay that messages or persons have a say in, too: as the file states it, untouched."""
+
+    __tablename__ = "filed_stay"
+
+    stay_id: int = Field(primary_key=True)
+    message: str
+    filed_at: datetime = _time()
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+
+
+class StayCorrection(Base, table=True):
+    """One act of a person on a stay (`gateway.cases.corrections.Correction`). It holds until a person changes it again."""
+
+    __tablename__ = "stay_correction"
+
+    id: int | None = Field(default=None, primary_key=True)
+    stay_id: int = Field(index=True)
+    at: datetime = _time()
+    sealed_body: bytes = Field(sa_type=LargeBinary)
 
 
 class StayVersion(Base, table=True):

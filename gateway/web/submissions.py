@@ -240,6 +240,8 @@ def open_work(
             if item.kind in ("returned", "rejected"):
                 receipts = _receipts(session, gateway.vault, row.id)
                 reasons = receipts[-1].reasons if receipts else []
+            elif item.kind == "failed":
+                reasons = [FindingView(rule="platform", fields=[], severity="error", message=words) for _, words in item.reasons]
             else:
                 reasons = [finding for finding in _findings(row) if finding.severity == "error"]
             found.append(WorkView(kind=item.kind, version=_view(row, owner), reasons=reasons))

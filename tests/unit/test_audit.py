@@ -181,7 +181,15 @@ def test_a_forged_footer_is_found(piece: bytes, forged: dict[str, Any]) -> None:
 @pytest.mark.parametrize("after", [0, 2])
 @pytest.mark.parametrize(
     "forged",
-    [{"anchor": "0" * 64}, {"anchor": ""}, {"first": 2}, {"first": 0}, {"first": "1"}, {"first": True}, {"format": "zhibao-audit-2"}],
+    [
+        {"anchor": "0" * 64},
+        {"anchor": ""},
+        {"first": 2},
+        {"first": 0},
+        {"first": "1"},
+        {"first": True},
+        {"format": "zhibao-audit-2"},
+    ],
 )
 def test_another_start_is_found(ledger: Ledger, after: int, forged: dict[str, Any]) -> None:
     header, *lines = exported(ledger, after).decode().splitlines(keepends=True)

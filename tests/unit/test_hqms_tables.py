@@ -435,13 +435,14 @@ def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFL
 
 
 def test_workbook_cells_as_text(tmp_path: Path) -> None:
-    values = [4, 4.5, "004", dt.date(2026, 1, 2), MOMENT, True, False, None, 0.1, 999999999999999]
-    shown = ["4", "4.5", "004", "2026-01-02", "2026-01-02 03:04:05", "1", "0", "", "0.1", "999999999999999"]
+    values = [4, 4.5, "004", dt.date(2026, 1, 2), MOMENT, True, False, None, 0.1 + 0.2, 999999999999999, 990000201503080016, 1e-5]
+    shown = ["4", "4.5", "004", "2026-01-02", "2026-01-02 03:04:05", "1", "0", "", "0.3", "999999999999999"]
+    shown += ["9.9000020150308e+17", "1e-05"]  # what a spreadsheet no longer knows is not guessed
     header = [f"列{chr(65 + i)}" for i in range(len(values))]
-    path = workbook(tmp_path / "a.xlsx", [header, values, [], ["𬱖", *[None] * 9]], before=1)
+    path = workbook(tmp_path / "a.xlsx", [header, values, [], ["𬱖", *[None] * 11]], before=1)
     table = open_table(path)
     assert (table.kind, table.encoding, table.header) == ("xlsx", "", header)
-    assert cells(table) == [shown, ["𬱖"] + [""] * 9]
+    assert cells(table) == [shown, ["𬱖"] + [""] * 11]
     assert [(row.number, row.offset) for row in table.rows(skip=1)] == [(2, -1)]
     assert table.progress == (path.stat().st_size, path.stat().st_size)
     with pytest.raises(ValueError, match="CSV"):
@@ -458,6 +459,33 @@ def test_workbook_times_and_errors(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     book.save(path)
     assert cells(open_table(path)) == [["01:02:03", "#N/A", ""], ["30:00:00", "x", "y"]]
+
+
+def test_error_cells_below_blank_rows(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", [[], [], ["A48", "A49", "A50"], ["1", "#N/A", "x"], ["2", "=1/0", "#REF!"]])
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml")
+    assert b'r="B4" t="e"' in sheet
+    assert cells(open_table(path)) == [["1", "#N/A", "x"], ["2", "", "#REF!"]]
+
+
+def test_rows_and_cells_without_references(tmp_path: Path) -> None:
+    with zipfile.ZipFile(workbook(tmp_path / "a.xlsx", [["A48"]])) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+
+    def sheet(rows: bytes) -> Path:
+        return zipped(
+            tmp_path / "b.xlsx",
+            members | {"xl/worksheets/sheet1.xml": b"<worksheet><sheetData>" + rows + b"</sheetData></worksheet>"},
+        )
+
+    header = b"<row><c t='str'><v>A48</v></c><c t='str'><v>A49</v></c></row>"
+    path = sheet(header + b"<row><c><v>7</v></c><c/></row>" * 9)
+    assert cells(open_table(path)) == [["7", ""]] * 9
+    assert refusal(path, limits=Limits(xlsx_cells=19)).reason == "over-limit"  # a grid of 10 rows and 2 columns
+    assert refusal(path, limits=Limits(columns=1)).reason == "over-limit"
+    # one far cell makes every row that wide
+    assert refusal(sheet(header + b'<row><c r="ALL3"/></row>' + b"<row><c/></row>" * 50_000)).reason == "over-limit"
 
 
 def test_workbook_trailing_blank_columns(tmp_path: Path) -> None:
@@ -509,10 +537,26 @@ def test_zip_bombs(tmp_path: Path) -> None:
     assert refusal(many).reason == "over-limit"
 
 
+def test_a_zip_entry_is_unpacked_to_its_last_byte(tmp_path: Path) -> None:
+    """What the last compressed byte unpacks to need not fit into the block at hand."""
+    for size in ((1 << 20) + 190, (1 << 20) + 195, (1 << 20) + 400):
+        text = b"A48\n1" + b"\n" * (size - 5)
+        with open_table(zipped(tmp_path / "a.zip", {"a.csv": text}), limits=Limits(expansion_ratio=10_000)) as table:
+            assert table.path.stat().st_size == size
+            assert cells(table) == [["1"]]
+
+
 def test_a_zip_that_lies_about_its_size(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.xlsx", {"xl/workbook.xml": b" " * (8 << 20)})
     data = path.read_bytes().replace(struct.pack("<I", 8 << 20), struct.pack("<I", 1000))
     assert refusal(put(path, data)).reason == "over-limit"
+
+
+def test_a_zip_whose_entries_lie_before_its_beginning(tmp_path: Path) -> None:
+    data = bytearray(zipped(tmp_path / "a.zip", {"a.csv": b"A48\n1\n"}).read_bytes())
+    end = data.rindex(b"PK\x05\x06") + 16
+    data[end : end + 4] = struct.pack("<I", struct.unpack("<I", data[end : end + 4])[0] + 1000)
+    assert refusal(put(tmp_path / "b.zip", bytes(data))).reason == "unreadable"
 
 
 def test_encrypted_zip_entries(tmp_path: Path) -> None:
@@ -673,6 +717,23 @@ def test_rows_without_partner_and_repeated_keys(tmp_path: Path) -> None:
     got = [row.reason if isinstance(row, RowFault) else "ok" for row in rows]
     assert got == ["ok", "no-partner", "duplicate-key", "duplicate-key", "duplicate-key", "no-first-part"]
     assert [row.number for row in open_table(first).rows(skip=4)] == [5, 6]
+
+
+def test_a_second_part_that_cannot_be_used(tmp_path: Path) -> None:
+    rows = [(str(i), "2020-01-01", "一", 1) for i in range(30)]
+    first, second = parts(tmp_path, [("H", "1", "甲", "2020-01-01")], rows)
+    assert refusal(first, limits=Limits(file_bytes=first.stat().st_size)).reason == "over-limit"
+    for content, reason in (
+        (b"", "unreadable"),
+        (second.read_bytes()[:200], "unreadable"),
+        (b"A48,A49\n" * 40, "not-what-its-name-says"),
+        (bytes(400), "not-what-its-name-says"),
+    ):
+        put(second, content)
+        assert refusal(first).reason == reason
+    second.unlink()
+    second.mkdir()
+    assert refusal(first).reason == "missing-part"
 
 
 def test_a_part_without_its_join_column(tmp_path: Path) -> None:

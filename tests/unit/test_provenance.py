@@ -53,5 +53,6 @@ def test_layers_survive_being_written() -> None:
 
 
 def test_a_row_makes_one_layer_that_names_file_row_and_table() -> None:
-    stay = RowReader(recognise(["A48", "A49", "A47"])).read(["0001", "1", "-"], "file-1#7").stay
-    assert stay.provenance == Provenance([Layer("file-1#7", "hqms-2020")])
+    for names, table in ((["A48", "A49", "F04"], "hqms-2020"), (["BAH", "ZYCS", "RYTJ"], "hqms-tcm2019")):
+        stay = RowReader(recognise(names)).read(["0001", "1", ""], "file-1#7").stay
+        assert stay.provenance == Provenance([Layer("file-1#7", table)])

@@ -38,7 +38,58 @@ def upgrade() -> None:
     op.create_index("ix_inbound_message_state", "inbound_message", ["state", "id"])
     op.create_index("ix_inbound_message_lane", "inbound_message", ["lane", "state", "id"])
     op.create_index(op.f("ix_inbound_message_stay_id"), "inbound_message", ["stay_id"])
+    op.create_table(
+        "stay_key",
+        sa.Column("index", sa.String(), nullable=False),
+        sa.Column("stay_id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("index", "stay_id", name=op.f("pk_stay_key")),
+    )
+    op.create_index(op.f("ix_stay_key_stay_id"), "stay_key", ["stay_id"])
+    op.create_table(
+        "stay_facts",
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.Column("stay_id", sa.Integer(), nullable=True),
+        sa.Column("sealed_facts", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["inbound_message.id"], name=op.f("fk_stay_facts_message_id")),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_stay_facts")),
+    )
+    op.create_index(op.f("ix_stay_facts_stay_id"), "stay_facts", ["stay_id"])
+    op.create_table(
+        "waiting_key",
+        sa.Column("index", sa.String(), nullable=False),
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("index", "message_id", name=op.f("pk_waiting_key")),
+    )
+    op.create_index(op.f("ix_waiting_key_message_id"), "waiting_key", ["message_id"])
+    op.create_table(
+        "merged_number",
+        sa.Column("index", sa.String(), nullable=False),
+        sa.Column("sealed_number", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("index", name=op.f("pk_merged_number")),
+    )
+    op.create_table(
+        "filed_stay",
+        sa.Column("stay_id", sa.Integer(), nullable=False),
+        sa.Column("message", sa.String(), nullable=False),
+        sa.Column("filed_at", UtcTime(), nullable=False),
+        sa.Column("sealed_body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("stay_id", name=op.f("pk_filed_stay")),
+    )
+    op.create_table(
+        "stay_correction",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("stay_id", sa.Integer(), nullable=False),
+        sa.Column("at", UtcTime(), nullable=False),
+        sa.Column("sealed_body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stay_correction")),
+    )
+    op.create_index(op.f("ix_stay_correction_stay_id"), "stay_correction", ["stay_id"])
+    with op.batch_alter_table("stay") as batch_op:
+        batch_op.add_column(sa.Column("absorbed_into", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
-    op.drop_table("inbound_message")
+    with op.batch_alter_table("stay") as batch_op:
+        batch_op.drop_column("absorbed_into")
+    for table in ("stay_correction", "filed_stay", "merged_number", "waiting_key", "stay_facts", "stay_key", "inbound_message"):
+        op.drop_table(table)

@@ -1,0 +1,251 @@
+"""How one sender fills HL7 v2: its dialect, compiled once so that reading a message is a walk over plans.
+
+The base table (`fields`) says what a field means, the dialect file (`dialect_file`) where this sender does otherwise. Five dialects of
+Chinese senders and the standard come with the package (``dialects/*.toml``); a hospital's own file extends one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Final
+
+from adapters.hl7v2 import dialect_file
+from adapters.hl7v2.code_map import CodeMap, base_codes, names_of, value_set
+from adapters.hl7v2.datatypes import CONVERTERS, Source
+from adapters.hl7v2.dialect_file import BUILT_IN, DialectFile, faulty
+from adapters.hl7v2.fields import Row, base_table
+from adapters.hl7v2.message import Message, Path, path
+from adapters.hl7v2.names import is_chinese
+from gateway.model.errors import ConfigurationError
+
+__all__ = ["BUILT_IN", "Dialect", "Rule", "Slot", "dialect", "recognised"]
+
+_OWN_READERS = ("identifier", "address")
+_OWN_SEGMENTS = ("AL1", "OBX")
+_FREE_TEXT = ("nationality",)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A path of the stay, or a member of a group, and the places it may stand at, in order."""
+
+    path: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of a number: see `dialect_file.Place`. ``types`` are compared without regard to case. ``repetition`` is 0 where the
+    place names none, so that every repetition is looked at."""
+
+    spot: Path
+    place: str
+    types: frozenset[str]
+    types_in: int
+    visits: frozenset[str]
+    repetition: int
+
+
+class Dialect:
+    """A compiled dialect; get one with `dialect`."""
+
+    def __init__(self, file: DialectFile, origin: str) -> None:
+        self.id: Final = file.id
+        self.name: Final = file.name
+        self.file: Final = file
+        self._origin = origin
+        self.maps: Final = self._code_maps()
+        self.identifiers: Final = {kind: self._slots(kind) for kind in file.identifiers}
+        self.recognise: Final = self._patterns()
+        self.systems: Final = file.systems
+        self.address_kind: Final = file.address_kind
+        self.pathology_number: Final = self._number_pattern()
+        self.drug_kind_at: Final = self._spot("medications.kind_at", file.medications.kind_at, "RXO")
+        self.drug_kinds: Final = frozenset(file.medications.drug_kinds)
+        self._rows = self._placed_rows()
+        self.members: Final = self._group_members()
+        self.results: Final = {name: source for name, source, row in self._rows if source.spot.segment == "OBX" and not row.group}
+        self._plans: dict[frozenset[str], tuple[Rule, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Dialect {self.id}>"
+
+    def plan(self, occasions: frozenset[str]) -> tuple[Rule, ...]:
+        """The rules for paths of the stay on these occasions (the ``when`` of the base table)."""
+        plan = self._plans.get(occasions)
+        if plan is None:
+            plan = self._plans[occasions] = tuple(
+                _rules(
+                    (p, s)
+                    for p, s, row in self._rows
+                    if not row.group and (not row.when or row.when in occasions) and _flat(row, s)
+                )
+            )
+        return plan
+
+    def recognises(self, message: Message) -> bool:
+        """Whether every pattern of the dialect matches the message. A dialect without patterns recognises none."""
+        return bool(self.recognise) and all(
+            pattern.fullmatch(message.value(place).strip()) is not None for place, pattern in self.recognise
+        )
+
+    def _code_maps(self) -> dict[str, CodeMap]:
+        """Base maps with the dialect's own codes over them."""
+        known: dict[str, str] = {}
+        for row in base_table():
+            if row.map:
+                known.setdefault(row.map, row.value_set)
+        for key in ("codes", "own_codes"):
+            for name in getattr(self.file, key):
+                if name not in known:
+                    raise faulty(self._origin, f"{key}.{name}", f"没有这个对照表，可用：{'、'.join(sorted(known))}", "no such map")
+        maps = {}
+        for name, target_set in known.items():
+            base, labels = base_codes().get(name, ({}, {}))
+            if name in self.file.own_codes:
+                base = {}
+            own = self.file.codes.get(name, {})
+            self._check_targets(name, target_set, own)
+            maps[name] = CodeMap(
+                name,
+                target_set,
+                f"{self.id}/{name}",
+                {**base, **{code: target for code, target in own.items() if not is_chinese(code)}},
+                {**names_of(target_set), **labels, **{code: target for code, target in own.items() if is_chinese(code)}},
+            )
+        return maps
+
+    def _check_targets(self, name: str, target_set: str, own: Mapping[str, str]) -> None:
+        if name in _FREE_TEXT or not own:
+            return
+        base, labels = base_codes().get(name, ({}, {}))
+        allowed = set(value_set(target_set) if target_set else (*base.values(), *labels.values()))
+        for code, target in own.items():
+            if target and target not in allowed:
+                raise faulty(
+                    self._origin,
+                    f"codes.{name}.{code}",
+                    f"“{target}”不在值集 {target_set or name} 中" if allowed else f"对照表 {name} 没有目标值集",
+                    f"{target!r} is not in {target_set or name}",
+                )
+
+    def _slots(self, kind: str) -> tuple[Slot, ...]:
+        slots = []
+        for number, one in enumerate(self.file.identifiers[kind]):
+            spot = self._spot(f"identifiers.{kind}[{number}].at", one.at, "")
+            assert spot is not None
+            if not spot.segment:
+                raise faulty(self._origin, f"identifiers.{kind}[{number}].at", "应写明段名，如 PID-3", "name the segment")
+            types = frozenset(word.casefold() for word in one.types)
+            slots.append(Slot(spot, one.at, types, one.types_in, frozenset(one.visits), spot.repetition if "[" in one.at else 0))
+        return tuple(slots)
+
+    def _patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        patterns = []
+        for place, pattern in self.file.recognise.items():
+            self._spot(f"recognise.{place}", place, "")
+            patterns.append((place, self._pattern(f"recognise.{place}", pattern)))
+        return tuple(patterns)
+
+    def _number_pattern(self) -> re.Pattern[str] | None:
+        if not self.file.pathology.number:
+            return None
+        pattern = self._pattern("pathology.number", self.file.pathology.number)
+        if "number" not in pattern.groupindex:
+            raise faulty(self._origin, "pathology.number", "缺少名为 number 的分组", "needs a group named number")
+        return pattern
+
+    def _pattern(self, key: str, text: str) -> re.Pattern[str]:
+        try:
+            return re.compile(text)
+        except re.error as error:
+            raise faulty(self._origin, key, f"正则表达式不正确：{error}", f"not a regular expression: {error}") from error
+
+    def _spot(self, key: str, text: str, segment: str) -> Path | None:
+        """A path, of ``segment`` when that is given. None for an empty text."""
+        if not text:
+            return None
+        try:
+            spot = path(text)
+        except ConfigurationError as error:
+            raise faulty(self._origin, key, f"路径“{text}”写法不对，应如 PID-3[2].1", f"not an HL7 path: {text!r}") from error
+        if segment and spot.segment != segment:
+            raise faulty(self._origin, key, f"应为 {segment} 段中的位置", f"should be a place in {segment}")
+        return spot
+
+    def _placed_rows(self) -> list[tuple[str, Source, Row]]:
+        """Rows of the base table with their sources: those of the dialect where it names its own places."""
+        rows = [row for row in base_table() if row.path]
+        known: dict[str, Row] = {}
+        for row in rows:
+            known.setdefault(row.path, row)
+        for name in self.file.fields:
+            if name not in known or known[name].type in _OWN_READERS:
+                raise faulty(self._origin, f"fields.{name}", "基础表中没有这一项，或应写在 identifiers 中", "not in the base table")
+        placed = []
+        own: set[str] = set()
+        for row in rows:
+            if row.path not in self.file.fields:
+                if row.field and row.type not in _OWN_READERS and (source := self._source(row, row.field)) is not None:
+                    placed.append((row.path, source, row))
+            elif row.path not in own:
+                own.add(row.path)
+                for place in self.file.fields[row.path]:
+                    spot = self._spot(f"fields.{row.path}", place, "")
+                    if spot is None or not spot.segment:
+                        raise faulty(self._origin, f"fields.{row.path}", "应写明段名，如 PID-5.2", "name the segment")
+                    type = "code" if row.type == "department" else row.type
+                    placed.append((row.path, Source(place, spot, CONVERTERS[type], self.maps.get(row.map)), row))
+        return placed
+
+    def _source(self, row: Row, place: str) -> Source | None:
+        location = self.file.location
+        codes = self.maps.get(row.map)
+        if row.type == "department":
+            if not (location.department or location.department_name):
+                return None
+            return Source(place, path(place), CONVERTERS["department"], codes, location.department, location.department_name)
+        if row.type == "ward":
+            return Source(place, path(f"{place}.{location.ward}"), CONVERTERS["ward"]) if location.ward else None
+        return Source(place, path(place), CONVERTERS[row.type], codes)
+
+    def _group_members(self) -> dict[tuple[str, str], tuple[Rule, ...]]:
+        """Members of groups by (group, segment): the part of a group that one segment carries."""
+        collected: dict[tuple[str, str], list[tuple[str, Source]]] = {}
+        for name, source, row in self._rows:
+            if row.group:
+                collected.setdefault((row.group, source.spot.segment), []).append((name.partition(".")[2], source))
+        return {key: tuple(_rules(members)) for key, members in collected.items()}
+
+
+def _flat(row: Row, source: Source) -> bool:
+    return row.type not in _OWN_READERS and source.spot.segment not in _OWN_SEGMENTS
+
+
+def _rules(pairs: Iterable[tuple[str, Source]]) -> list[Rule]:
+    """Neighbouring or not, sources of one path become one rule, in order."""
+    collected: dict[str, list[Source]] = {}
+    for name, source in pairs:
+        collected.setdefault(name, []).append(source)
+    return [Rule(name, tuple(sources)) for name, sources in collected.items()]
+
+
+def dialect(name_or_path: str | FilePath) -> Dialect:
+    """The built-in dialect of that name, or the one in a ``.toml`` file. Raises `ConfigurationError` that names the key at fault."""
+    name = str(name_or_path)
+    return _built_in(name) if name in BUILT_IN else Dialect(dialect_file.read(name), name)
+
+
+@cache
+def _built_in(name: str) -> Dialect:
+    return Dialect(dialect_file.read(name), name)
+
+
+def recognised(message: Message) -> Dialect | None:
+    """The only built-in dialect that recognises the message by its header; None when none or several do."""
+    found = [one for one in map(_built_in, BUILT_IN) if one.recognises(message)]
+    return found[0] if len(found) == 1 else None
