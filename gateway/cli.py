@@ -65,6 +65,9 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        click.echo(f"无法读写 {error.filename or '文件'}：{error.strerror or '系统错误'}", err=True)
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

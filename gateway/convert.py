@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,12 @@ import msgspec
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
 from adapters.hqms.tables import Row, RowFault
+from conformance.checks.between_rows import BetweenRows, RowIdentity
 from conformance.checks.checker import Checker
 from conformance.checks.finding import Finding
 from gateway.intake.batches import batched, ordered
 from gateway.intake.reading import KIND, FrontSheet, RowOutcome, read_row
+from gateway.model.stay import Stay
 from gateway.reporting.drafts import Drafter, PlatformChoice, checker_for, overflow_findings
 from mappings.layout import Layout, layout
 
@@ -30,7 +33,8 @@ SMALL_FILE = 2 << 20
 
 @dataclass
 class Batch:
-    """What a worker made of a batch: output lines, the rendered rows as CSV text, counts and the discharge months seen."""
+    """What a worker made of a batch: output lines, the rendered rows as CSV text, counts, the discharge months seen and what the
+    rows are compared with each other by."""
 
     lines: list[str] = field(default_factory=list)
     rendered: str = ""
@@ -39,6 +43,7 @@ class Batch:
     refused: int = 0
     errors: int = 0
     months: set[str] = field(default_factory=set)
+    identities: list[RowIdentity] = field(default_factory=list)
 
 
 Work = Callable[["_Task", RowOutcome, Batch], None]
@@ -62,7 +67,10 @@ def _start(file: str, header: list[str], command: str, platform: str, target: st
     recognised = recognise(header)
     folder = Path(dictionaries) if dictionaries else None
     _, checker = checker_for(recognised.layout.id, dictionaries=folder)
+    checker.report_month = report_month(file)
     drafter = Drafter(PlatformChoice(platform), dictionaries=folder) if platform else None
+    if drafter is not None:
+        drafter.checker.report_month = checker.report_month
     chosen = layout(target) if target else recognised.layout
     _task = _Task(file, RowReader(recognised), _WORK[command], drafter, chosen, checker)
 
@@ -93,7 +101,13 @@ def run(
     if path.stat().st_size <= SMALL_FILE:
         workers = 1
     arguments = (path.name, list(sheet.header.names), command, platform, target, str(dictionaries) if dictionaries else None)
-    yield from ordered(_run, batched(sheet.table.rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments)
+    _, checker = checker_for(sheet.header.layout.id, dictionaries=dictionaries)
+    rows = BetweenRows(checker)
+    for batch in ordered(_run, batched(sheet.table.rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments):
+        for identity in batch.identities:
+            for finding in rows.meet(identity):
+                _add(path.name, identity.row, finding, batch)
+        yield batch
 
 
 def json_line(value: dict[str, Any]) -> str:
@@ -128,8 +142,12 @@ def _explain(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
 
 
 def _finding(task: _Task, outcome: RowOutcome, finding: Finding, batch: Batch) -> None:
+    _add(task.file, outcome.row, finding, batch)
+
+
+def _add(file: str, row: int, finding: Finding, batch: Batch) -> None:
     batch.errors += finding.blocks
-    line = {"file": task.file, "row": outcome.row, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
+    line = {"file": file, "row": row, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
     batch.lines.append(json_line({**line, "message": finding.message, "english": finding.english}))
 
 
@@ -141,10 +159,16 @@ def _reading_findings(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
         _finding(task, outcome, Finding(f"ZB-READ-{repair.kind}", (repair.field,), "info", repair.message), batch)
 
 
+def _identity(stay: Stay, row: int) -> RowIdentity:
+    key = (stay.record_number, str(stay.admission_number), stay.discharge.time)
+    return RowIdentity.of(row, key, (stay.organisation.code, stay.organisation.name))
+
+
 def _check(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
     _reading_findings(task, outcome, batch)
     if outcome.stay is None:
         return
+    batch.identities.append(_identity(outcome.stay, outcome.row))
     if task.drafter is not None:
         findings = list(task.drafter.draft(outcome.stay).findings)
     else:
@@ -157,7 +181,10 @@ def _convert(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
     assert task.drafter is not None
     _reading_findings(task, outcome, batch)
     stay = outcome.stay
-    if stay is None or not task.drafter.decide(stay).due:
+    if stay is None:
+        return
+    batch.identities.append(_identity(stay, outcome.row))
+    if not task.drafter.decide(stay).due:
         return
     record = task.target.record(stay)
     checker = task.drafter.checker if task.target is task.drafter.profile.layout else task.checker
@@ -192,3 +219,13 @@ def file_name(months: set[str], layout_id: str) -> str:
     if not shown:
         return f"{prefix}.csv"
     return f"{prefix}_{shown[0]}.csv" if len(shown) == 1 else f"{prefix}_{shown[0]}-{shown[-1]}.csv"
+
+
+_MONTH = re.compile(r"(?<![0-9])(20[0-9]{2})M(0[1-9]|1[0-2])(?![0-9]|[-~_至][0-9]{2}(?![0-9]))")
+
+
+def report_month(name: str) -> str:
+    """The month that a file is for by its name: ``2026-10`` for ``hqmsts_2026M10.csv``; empty when the name says none, or several
+    (``2026M08-2026M10``, ``2026M08-10``)."""
+    found = _MONTH.findall(name)
+    return "-".join(found[0]) if len(found) == 1 else ""

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
+from gateway.assembling import Desk
 from gateway.audit.log import Event, record
 from gateway.cases import stays
+from gateway.cases.known import add_keys, shared_keys
 from gateway.intake.batches import batched, ordered
 from gateway.intake.journal import Journal
 from gateway.intake.reading import FrontSheet
 from gateway.model.errors import FileRefused, Overloaded
+from gateway.model.stay import Stay
 from gateway.reporting import submissions
 from gateway.reporting.drafts import PlatformChoice
-from gateway.reporting.preparing import PreparedRow, prepare_rows, start_worker
+from gateway.reporting.preparing import PreparedRow, Preparer, prepare_rows, start_worker
 from gateway.store.ledger import Ledger, new_id, now
 from gateway.store.tables import Message, SourceFile
 
@@ -113,7 +117,9 @@ class Importer:
 
     def _write(self, session: Session, file_id: str, rows: list[PreparedRow]) -> None:
         """One batch, in the caller's transaction."""
-        good = [(row, row.stay) for row in rows if row.stay is not None]
+        shared = self._shared(session, rows)
+        outcome_of, shared_events = self._lay(session, file_id, rows, shared)
+        good = [(row, row.stay) for row in rows if row.stay is not None and row.row not in shared]
         recorded = stays.record(
             session,
             [
@@ -121,7 +127,11 @@ class Importer:
                 for row, stay in good
             ],
         )
-        outcome_of = {row.row: item for (row, _), item in zip(good, recorded, strict=True)}
+        outcome_of |= {row.row: item for (row, _), item in zip(good, recorded, strict=True)}
+        add_keys(
+            session,
+            [(key, item.stay_id) for (_, stay), item in zip(good, recorded, strict=True) if item.changed for key in stay.keys],
+        )
         owed = [
             submissions.Owed(item.stay_id, item.version_id, stay.window, stay.drafts)
             for (_, stay), item in zip(good, recorded, strict=True)
@@ -158,7 +168,28 @@ class Importer:
         file.rows_unchanged += counts["unchanged"]
         file.rows_refused += counts["refused"]
         session.add(file)
-        record(session, *facts, *events)
+        record(session, *facts, *shared_events, *events)
+
+    def _shared(self, session: Session, rows: list[PreparedRow]) -> frozenset[int]:
+        """The rows whose stay messages or persons have a say in, too, or for which a message waits."""
+        keys = {key for row in rows if row.stay is not None for key in row.stay.keys}
+        found = shared_keys(session, keys)
+        return frozenset(row.row for row in rows if row.stay is not None and not found.isdisjoint(row.stay.keys))
+
+    def _lay(
+        self, session: Session, file_id: str, rows: list[PreparedRow], shared: frozenset[int]
+    ) -> tuple[dict[int, stays.Recorded], list[Event]]:
+        """Lay shared rows on their stays and rebuild these."""
+        if not shared:
+            return {}, []
+        desk = Desk(session, self.ledger, Preparer(self.ledger.vault, self.choices, self.dictionaries), self.reviewed)
+        stay_of: dict[int, int] = {}
+        for row in rows:
+            if row.row in shared and row.stay is not None:
+                body = msgspec.json.decode(self.ledger.vault.open(row.stay.sealed_body, stays.STAY_PLACE), type=Stay)
+                stay_of[row.row] = desk.file(f"{file_id}#{row.row}", body, row.stay.organisation)
+        recorded = desk.rebuild_all()
+        return {row: recorded[stay] for row, stay in stay_of.items()}, desk.events
 
     def _finish(self, file_id: str, refusal: FileRefused | None) -> SourceFile:
         with self.ledger.write() as session:

@@ -31,6 +31,8 @@ class Loop:
         """End after the work at hand."""
         self._stopping.set()
         self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            log.error("%s did not end in time", self.name)
 
     @property
     def failing_for(self) -> float:

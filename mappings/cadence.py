@@ -19,8 +19,11 @@ CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 WindowState = Literal["waiting", "open", "backfill", "outside"]
 
 
+_LAST_MONTH = date.max.year * 12 + date.max.month - 1
+
+
 def _month_after(month: date, count: int = 1) -> date:
-    index = month.year * 12 + month.month - 1 + count
+    index = min(month.year * 12 + month.month - 1 + count, _LAST_MONTH)
     return date(index // 12, index % 12 + 1, 1)
 
 

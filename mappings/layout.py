@@ -112,6 +112,7 @@ class Layout:
                 writers[group.index] = _Writer(group, crosswalk)
         self._lists = [(attrgetter(parent), writers) for parent, writers in self._list_writers.items()]
         self._extras_prefix = f"{id}:"
+        self._mapping = f"hqms-{id}"
 
     def record(self, stay: Stay) -> dict[str, str]:
         """The stay as this layout prints it: column code to text, blank columns left out."""
@@ -125,7 +126,8 @@ class Layout:
             code = self.code_of_path.get(path)
             if code is not None:
                 record[code] = text
-        record.update(before_writing(self.id, stay))
+        if all(layer.mapping != self._mapping for layer in stay.provenance.layers):
+            record.update(before_writing(self.id, stay))  # else the source printed the parts itself, or left them blank
         if stay.extras:
             for key, text in stay.extras.items():
                 if key.startswith(self._extras_prefix):

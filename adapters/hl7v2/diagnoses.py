@@ -1,7 +1,8 @@
 """DG1: diagnoses with their use, rank and action.
 
 Rules (decisions): DG1-6 tells the use, W is working and never reported, what is not said or unmapped is kept as working. Rank only from
-DG1-15, a stated use (主要诊断) or the dialect; the first DG1 is not the main diagnosis. A code shaped like morphology is pathology.
+DG1-15, a stated use (主要诊断) or the dialect; the first DG1 is not the main diagnosis. A code shaped like morphology is pathology,
+or nothing yet where it is a working one.
 """
 
 from __future__ import annotations
@@ -67,12 +68,17 @@ def _entries(dialect: Dialect, segment: Segment, where: str, unsaid: Use | None,
     name = text_of(said.get("condition.display")) or ""
     if dialect.file.diagnoses.packed and len(parts) > 2:
         pairs = [(parts[i], parts[i + 1] if i + 1 < len(parts) else "") for i in range(0, len(parts), 2)]
+        said = {member: value for member, value in said.items() if member not in ("key", "rank")}
     else:
         pairs = [(parts[0] if parts else "", (parts[1] if len(parts) > 1 else "") or name)]
     pairs = [(code, label) for code, label in pairs if code or label]
+    if not pairs and said.get("key") and said.get("action"):
+        pairs = [("", "")]  # an entry changed or taken back by its identifier alone
     if not pairs:
         return []
-    use, rank = _use(dialect, segment, where, unsaid, remarks)
+    use, rank = _use(dialect, segment, unsaid)
+    if use is None and said.get("action") != "delete" and not all(morphology_code(code) for code, _ in pairs):
+        remarks.append(remark("diagnosis-use", f"{where}-6"))
     rank = number_of(said.get("rank")) or rank
     return [_diagnosis(dialect, code, label, place, use, rank if len(pairs) == 1 else None, said, remarks) for code, label in pairs]
 
@@ -82,7 +88,7 @@ def _diagnosis(
     code: str,
     label: str,
     place: str,
-    use: Use,
+    use: Use | None,
     rank: int | None,
     said: dict[str, Coded | int | str],
     remarks: list[Remark],
@@ -90,7 +96,7 @@ def _diagnosis(
     morphology = morphology_code(code)
     if morphology:
         condition = Coded(dialect.systems.morphology, morphology, label or None)
-        use, rank = "pathology", None
+        use, rank = "working" if use == "working" else "pathology", None
     else:
         condition = classified(code, label, _ICD10, dialect.systems.diagnosis, f"{dialect.id}/diagnosis")
         if code and condition.system != dialect.systems.diagnosis:
@@ -98,7 +104,7 @@ def _diagnosis(
     return DiagnosisFact(
         condition,
         place,
-        use,
+        use or "working",
         rank,
         key=text_of(said.get("key")) or condition.code or condition.display or "",
         action=ACTIONS.get(said.get("action"), ""),
@@ -108,14 +114,11 @@ def _diagnosis(
     )
 
 
-def _use(dialect: Dialect, segment: Segment, where: str, unsaid: Use | None, remarks: list[Remark]) -> tuple[Use, int | None]:
+def _use(dialect: Dialect, segment: Segment, unsaid: Use | None) -> tuple[Use | None, int | None]:
+    """(use, rank that it implies); no use where it is unmapped, or neither said nor told by the event."""
     source = source_of(dialect, _GROUP, segment, "use")
     parts = coded_element(segment, source)
     if source is not None and source.codes is not None and any(parts[:2]):
         target, _ = source.codes.find(parts[0], parts[1] if len(parts) > 1 else "")
-        if target in _USES:
-            return _USES[target]
-    elif unsaid is not None:
-        return unsaid, None
-    remarks.append(remark("diagnosis-use", where + (source.place[3:] if source is not None else "")))
-    return "working", None
+        return _USES.get(target, (None, None))
+    return unsaid, None

@@ -2,7 +2,7 @@
 
 ::
 
-    id = "our-his"                     # names the mapping in provenance
+    id = "our-his"                     # names the mapping in provenance; the name of the file if it is left out
     name = "本院 HIS"
     extends = "cn-a"                   # what is not said here is taken from there
     address_kind = "present"           # of addresses without XAD.7: present, registered, employer, birthplace
@@ -127,6 +127,7 @@ def _raw(name_or_path: str, below: tuple[str, ...]) -> dict[str, Any]:
     if name_or_path in below:
         raise faulty(below[0], "extends", "方言互相继承", "dialects extend each other")
     own = _load(name_or_path)
+    own.setdefault("id", FilePath(name_or_path).stem)
     parent = own.get("extends", "")
     if not isinstance(parent, str):
         raise faulty(name_or_path, "extends", "应为方言名称", "should be the name of a dialect")
@@ -173,7 +174,6 @@ def _load(name_or_path: str) -> dict[str, Any]:
 
 
 def _checked(origin: str, raw: dict[str, Any]) -> DialectFile:
-    raw.setdefault("id", FilePath(origin).stem)
     for key in ("recognise", "identifiers", "fields", "codes", "events"):
         if not isinstance(raw.get(key, {}), dict):
             raise faulty(origin, key, "应为一个表（[…]）", "should be a table")

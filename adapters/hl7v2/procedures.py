@@ -25,7 +25,7 @@ def procedures(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> t
         place = where + source.place[3:] if source is not None else where
         said = members(dialect, _GROUP, segment, where, remarks, ("operation",))
         code, name = parts[0] if parts else "", (parts[1] if len(parts) > 1 else "") or text_of(said.get("operation.display")) or ""
-        if not (code or name):
+        if not (code or name) and not (said.get("key") and said.get("action")):
             continue
         operation = classified(code, name, _ICD9CM3, dialect.systems.procedure, f"{dialect.id}/procedure")
         if code and operation.system != dialect.systems.procedure:

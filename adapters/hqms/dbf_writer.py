@@ -72,7 +72,7 @@ def write_dbf_parts(
             try:
                 packed = [writer.packed([row.get(field.name, "") for field in writer.fields], number) for writer in writers]
                 key = tuple(row.get(name, "").strip() for name in keys)
-                if key in seen:
+                if keys and key in seen:
                     raise _repeated(keys, number)
             except RowRefused as misfit:
                 if on_misfit is None:

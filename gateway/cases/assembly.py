@@ -177,9 +177,10 @@ def _fill(stay: Stay, supplied: Iterable[Supplied], layers: _Layers, moves: Sequ
             layers.add(path, claim)
         layers.add_sides(path, value, claim, members)
         if path == "transfers":
-            for index, move in enumerate(moves):
+            for index, department in enumerate(value or ()):
+                move = moves[index] if moves else claim
                 layers.add(f"transfers[{index}]", move)
-                layers.add_sides(f"transfers[{index}]", move.value, move)
+                layers.add_sides(f"transfers[{index}]", department, move)
 
 
 class _Layers:

@@ -7,7 +7,7 @@ row: messages that come later may bring the entries in another order, so a corre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from conformance.checks.finding import Finding
 from gateway.cases.conflicts import label_of
 from gateway.cases.entries import name_of
-from gateway.cases.leaves import place_of
+from gateway.cases.leaves import Unreadable, place_of
 from gateway.model.provenance import Layer
 from gateway.model.stay import Stay
 from gateway.model.values import Coded
@@ -38,7 +38,7 @@ class Correction(Struct, frozen=True, omit_defaults=True):
     (``diagnoses.other[2]``) which code or number stood there when it was corrected, see `anchors_of`."""
 
     layer: Layer
-    values: dict[str, Coded | int | str | None]
+    values: Mapping[str, Coded | list[Coded] | int | str | None]
     placeholders: tuple[str, ...] = ()
     anchors: dict[str, str] = {}
 
@@ -80,9 +80,14 @@ def _write(stay: Stay, path: str, said: Any) -> None:
     place = place_of(path)
     stay.verbatim.pop(path, None)
     if not place.member:
-        value = place.value(said)
+        try:
+            value = place.value(said)
+        except Unreadable:
+            stay.verbatim[path], value = str(said), None
     else:
         whole = place.read(stay) or Coded()
+        if isinstance(said, Coded):  # a code with the system it is of
+            whole, said = replace(whole, system=said.system or whole.system), getattr(said, place.member)
         whole = replace(whole, **{place.member: said})
         value = whole if whole.code or whole.display else None
     place.write(stay, value)

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, exists, insert, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
 
 from gateway.cases.corrections import Correction
@@ -36,6 +38,26 @@ Outlines = OrderedDict[int, StayOutline]
 def china_text(at: datetime) -> str:
     """A UTC time as the model writes times: China time without an offset."""
     return at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def add_keys(session: Session, keys: Iterable[tuple[str, int]]) -> None:
+    """Make many stays known under blind indexes at once; what is there already stays."""
+    rows = [{"index": index, "stay_id": stay} for index, stay in keys]
+    if rows:
+        upsert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+        session.execute(upsert(StayKey).on_conflict_do_nothing(), rows)
+
+
+def shared_keys(session: Session, keys: Iterable[str]) -> set[str]:
+    """Of some blind indexes, those of stays that messages or persons have a say in, and those that a message waits for."""
+    wanted = sorted(set(keys))
+    found = set(session.exec(select(WaitingKey.index).where(col(WaitingKey.index).in_(wanted))))
+    for table in (StayFacts, StayCorrection):
+        statement = select(StayKey.index).where(
+            col(StayKey.index).in_(wanted), exists().where(col(table.stay_id) == col(StayKey.stay_id))
+        )
+        found.update(session.exec(statement))
+    return found
 
 
 class KnownInLedger:
@@ -100,6 +122,10 @@ class KnownInLedger:
         if version is None or "#" not in version.made_by:
             return None
         return self._stay(version.sealed_body, STAY_PLACE), china_text(version.created_at)
+
+    def body(self, version: StayVersion) -> Stay:
+        """The stay as one version recorded it."""
+        return self._stay(version.sealed_body, STAY_PLACE)
 
     def corrections(self, stay: int) -> list[Correction]:
         """What persons put right, oldest first."""

@@ -46,6 +46,8 @@ class Place(NamedTuple):
             return said
         if self.kind is Coded:
             return Coded(display=str(said))
+        if self.kind is list:
+            return [said if isinstance(said, Coded) else Coded(display=str(said))]
         text = (said.display or said.code or "") if isinstance(said, Coded) else str(said).strip()
         try:
             if self.kind is int:
@@ -81,7 +83,7 @@ class Place(NamedTuple):
                 while len(node) <= index:
                     node.append(make())
                 node = node[index]
-        setattr(node, self.name, value)
+        setattr(node, self.name, [] if value is None and self.kind is list else value)
 
 
 @lru_cache(maxsize=8192)

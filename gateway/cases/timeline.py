@@ -32,10 +32,13 @@ def trigger_of(facts: Facts) -> str:
 
 def timeline(messages: Iterable[Facts]) -> Timeline:
     """Put the messages of one stay in order and drop what was taken back."""
-    known = {facts.message: facts for facts in sorted(messages, key=_order) if facts.live}
     standing: list[Facts] = []
+    seen: set[str] = set()
     cancelled = discharge_cancelled = False
-    for facts in sorted(known.values(), key=_order):
+    for facts in sorted(messages, key=_order):
+        if not facts.live or facts.message in seen:
+            continue
+        seen.add(facts.message)
         trigger = trigger_of(facts)
         if facts.cancels:
             standing = _without(standing, facts.cancels)
@@ -45,9 +48,9 @@ def timeline(messages: Iterable[Facts]) -> Timeline:
     return Timeline(_admissions_first(standing), cancelled, discharge_cancelled)
 
 
-def _order(facts: Facts) -> tuple[str, bool, str]:
-    """Of two events at the same time, the cancelling one is the later."""
-    return facts.occurred, bool(facts.cancels), facts.message
+def _order(facts: Facts) -> tuple[str, bool, int, str]:
+    """Of two events at the same time, the cancelling one is the later; otherwise the ids decide, ``v2:9`` before ``v2:10``."""
+    return facts.occurred, bool(facts.cancels), len(facts.message), facts.message
 
 
 def _without(standing: list[Facts], trigger: str) -> list[Facts]:

@@ -97,7 +97,12 @@ class RestChannel:
             content=json.dumps(body, ensure_ascii=False).encode(),
             headers={"Content-Type": "application/json", self._key_header: parcel.key},
         )
-        return _delivered(_usable(answer), parcel.key)
+        if answer.status >= 500 and answer.status != 503:
+            raise _open_outcome(f"HTTP {answer.status}")  # it may have been taken before something broke
+        try:
+            return _delivered(_usable(answer), parcel.key)
+        except _Unrecognised as failure:
+            raise _open_outcome(failure.english) from None
 
     def ask(self, key: str) -> Delivered | None:
         try:
@@ -158,8 +163,16 @@ def _json(answer: Answer) -> dict[str, Any]:
     return parsed
 
 
-def _unrecognised() -> TransientFailure:
-    return TransientFailure("平台的答复无法识别", action="请联系平台或核对接口版本", english="answer is not as agreed")
+class _Unrecognised(TransientFailure):
+    """An answer that is not as agreed."""
+
+
+def _unrecognised() -> _Unrecognised:
+    return _Unrecognised("平台的答复无法识别", action="请联系平台或核对接口版本", english="answer is not as agreed")
+
+
+def _open_outcome(english: str) -> AmbiguousFailure:
+    return AmbiguousFailure("平台的答复不能说明是否已接收", action="系统会先向平台查询，再决定是否重发", english=english)
 
 
 def _delivered(answer: Answer, key: str) -> Delivered:

@@ -37,6 +37,9 @@ APPLICATION_VERSION = "1"
 STOP_SECONDS = 2
 """How long a stop waits for what is under way; what takes longer is carried on by the next start."""
 
+INSPECT_EVERY = 60.0
+"""Seconds between two looks for deliveries that nothing carries on."""
+
 _IN_FLIGHT = (Ours.QUEUED, Ours.SENDING, Ours.UNCERTAIN)
 _FINISHED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
@@ -100,7 +103,7 @@ class Engine:
         self.ledger = ledger
         self.lanes = dict(lanes)
         self._url = url
-        self._inspected = False
+        self._inspect_at = 0.0
 
     def start(self) -> None:
         """Launch. Workflows that a former process left are recovered before anything new starts."""
@@ -139,9 +142,9 @@ class Engine:
     def sweep(self, limit: int = 500) -> int:
         """Start every delivery that the ledger says is due and no workflow runs; how many were started."""
         started = 0
-        if not self._inspected:
+        if monotonic() >= self._inspect_at:
             started += self._pick_up()
-            self._inspected = True
+            self._inspect_at = monotonic() + INSPECT_EVERY
         for platform, lane in self.lanes.items():
             with self.ledger.write() as session:
                 former = aliased(SubmissionVersion)
@@ -185,22 +188,33 @@ class Engine:
             self._enqueue(self.lanes[platform], version_id, run)
 
     def _pick_up(self) -> int:
-        """After a start: deliveries that stand in the ledger as under way and that no workflow carries on."""
+        """After a start, and now and then: deliveries that stand in the ledger as under way and that no workflow carries on (the process
+        died, or a workflow ended by an error of ours); how many were started again."""
         with self.ledger.read() as session:
             statement = select(SubmissionVersion.id, SubmissionVersion.platform, SubmissionVersion.run).where(
                 col(SubmissionVersion.our_state).in_(_IN_FLIGHT), SubmissionVersion.batch_id == ""
             )
             rows = list(session.exec(statement))
+        started = 0
         for id, platform, run in rows:
             lane = self.lanes.get(platform)
             if lane is None:
                 continue
             status = DBOS.get_workflow_status(_workflow_id(id, run))
-            if status is not None and status.status in _FINISHED:
+            if status is None:
+                self._enqueue(lane, id, run)
+            elif status.status in _FINISHED and self._still_under_way(id):
                 self.requeue(id)
             else:
-                self._enqueue(lane, id, run)
-        return len(rows)
+                continue
+            started += 1
+        return started
+
+    def _still_under_way(self, version_id: str) -> bool:
+        """Looked at again after its workflow ended: it may just have been settled."""
+        with self.ledger.read() as session:
+            row = session.get(SubmissionVersion, version_id)
+            return row is not None and row.our_state in _IN_FLIGHT
 
     def _enqueue(self, lane: Lane, version_id: str, run: int) -> None:
         with SetWorkflowID(_workflow_id(version_id, run)):

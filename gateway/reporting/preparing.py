@@ -17,6 +17,7 @@ from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
 from adapters.hqms.tables import Row, RowFault
 from conformance.checks.finding import Finding
+from gateway.cases.joining import keys_of_stay
 from gateway.cases.stays import STAY_PLACE
 from gateway.intake.reading import RowOutcome, read_row
 from gateway.model.provenance import Provenance
@@ -44,9 +45,12 @@ class PreparedDraft(Struct, frozen=True):
 
 
 class PreparedStay(Struct, frozen=True):
-    """A stay ready to be written: blind index of its identity, month of discharge, digest of its content."""
+    """A stay ready to be written: blind index of its identity, of the other keys it is found under, month of discharge, digest of its
+    content, code of the institution."""
 
     identity: str
+    keys: tuple[str, ...]
+    organisation: str
     window: str
     digest: str
     sealed_body: bytes
@@ -81,6 +85,8 @@ class Preparer:
         organisation, record_number, admission_number = stay.identity
         return PreparedStay(
             identity=self._vault.index(organisation, record_number, str(admission_number)),
+            keys=tuple(self._vault.index(*key.index) for key in keys_of_stay(stay) if key.kind != "person"),
+            organisation=organisation,
             window=(stay.discharge.time or "")[:7],
             digest=digest,
             sealed_body=self._vault.seal(msgspec.json.encode(stay), STAY_PLACE),
@@ -126,7 +132,16 @@ def start_worker(
 def prepare_rows(rows: list[Row | RowFault]) -> list[PreparedRow]:
     """Prepare a batch of rows in a process made ready by `start_worker`."""
     assert _worker is not None, "start_worker has not run in this process"
-    return [_prepared(_worker, read_row(_worker.reader, row, _worker.file)) for row in rows]
+    return [_prepared_or_refused(_worker, row) for row in rows]
+
+
+def _prepared_or_refused(worker: _Worker, row: Row | RowFault) -> PreparedRow:
+    """A row that the program itself stumbles over is refused by name of the error, never by content; the other rows go on."""
+    try:
+        return _prepared(worker, read_row(worker.reader, row, worker.file))
+    except Exception as error:
+        note = f"处理该行时程序出错（{type(error).__name__}），该行已保存，请联系管理员"
+        return PreparedRow(row.number, row.offset, row.length, "failed", note=note)
 
 
 def _prepared(worker: _Worker, outcome: RowOutcome) -> PreparedRow:

@@ -43,20 +43,8 @@ AMOUNTS = (
     "1.234",
     "1,000.00",
 )
-WORDS = (
-    "12345678901",
-    "张三",
-    "张",
-    "李" * 15,
-    "欧" * 41,
-    "a" * 201,
-    "青霉素,头孢",
-    "青霉素，头孢",
-    "青霉素、头孢",
-    "100000",
-    "１０００００",
-    "1234567",
-)
+WORDS = ("12345678901", "张三", "张", "李" * 15, "欧" * 41, "a" * 201, "青霉素,头孢", "青霉素，头孢", "青霉素、头孢", "100000",
+         "１０００００", "1234567")  # fmt: skip
 
 
 class Writer:
@@ -126,9 +114,9 @@ class Writer:
         rng = self.rng
         known = [text for text in record.values() if text[:2] == "20" and len(text) in (10, 19)]
         try:
-            moment = datetime.fromisoformat(rng.choice(known)) if known else datetime(2026, 10, 1, 8)
+            moment = datetime.fromisoformat(rng.choice(known)) if known else datetime.fromisoformat("2026-10-01 08:00:00")
         except ValueError:
-            moment = datetime(2026, 10, 1, 8)
+            moment = datetime.fromisoformat("2026-10-01 08:00:00")
         moment += timedelta(days=rng.choice((0, 0, 0, 1, -1, 3, -30, 365)), minutes=rng.choice((0, 0, 1, -90)))
         form = "%Y-%m-%d" if (field.type == "date") != (rng.random() < 0.1) else "%Y-%m-%d %H:%M:%S"
         return rng.choice(DATES) if rng.random() < 0.12 else moment.strftime(form)

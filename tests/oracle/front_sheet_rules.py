@@ -199,7 +199,7 @@ def dt(text: str) -> datetime:
 
 def _strict(text: str, form: str) -> datetime:
     try:
-        return datetime.strptime(text, form)
+        return datetime.strptime(text, form)  # noqa: DTZ007 - front sheets print local time
     except ValueError:
         raise UnreadableError from None
 
@@ -411,14 +411,11 @@ class Oracle:
         def list_of(*columns: str) -> list[str]:
             return [text for column in columns if filled(text := self._record.get(column, ""))]
 
-        main, other, op, other_op = (
-            ("ZYZD_JBBM", "ZYZD_JBBM{}", "SSJCZBM1", "SSJCZBM{}")
-            if layout.id == "tcm2019"
-            else ("C03C", "C06x{:02d}C", "C14x01C", "C35x{:02d}C")
-        )
-        other_columns = [other.format(k) for k in range(1, 41)]
-        op_columns = [op, *[other_op.format(k) for k in (range(2, 42) if layout.id == "tcm2019" else range(1, 41))]]
-        fees = TCM_FEES if layout.id == "tcm2019" else [f"D{number}" for number in range(11, 35)]
+        tcm = layout.id == "tcm2019"
+        main, op = ("ZYZD_JBBM", "SSJCZBM1") if tcm else ("C03C", "C14x01C")
+        other_columns = [f"ZYZD_JBBM{k}" if tcm else f"C06x{k:02d}C" for k in range(1, 41)]
+        op_columns = [op, *[f"SSJCZBM{k + 1}" if tcm else f"C35x{k:02d}C" for k in range(1, 41)]]
+        fees = TCM_FEES if tcm else [f"D{number}" for number in range(11, 35)]
 
         def starts(codes: list[str], prefixes: tuple[str, ...]) -> bool:
             return any(code.startswith(prefix) for code in codes for prefix in prefixes)

@@ -117,6 +117,10 @@ class TestPlainFacts:
             assert (layer.message, layer.mapping) == ("m2", "cn-a")
             assert (layer.fields or {})["patient.address.phone"] == "SRC-patient.address.phone"
 
+    def test_at_the_same_time_the_ids_count_as_numbers(self) -> None:
+        ninth, tenth = (message(f"v2:{n}", "A08", 3, values={"patient.address.phone": str(n)}) for n in (9, 10))
+        assert made(tenth, ninth).stay.patient.address.phone == "10"
+
     def test_what_is_deleted_is_gone_and_what_is_left_out_stays(self) -> None:
         gone = message("m2", "A08", 2, values={"patient.name": None})
         assert made(ADMITTED, gone).stay.patient.name is None
@@ -606,6 +610,14 @@ class TestCorrections:
         stay = made(ADMITTED, DISCHARGED, corrections=[correction]).stay
         assert (stay.patient.name, stay.verbatim, stay.costs.total) == (None, {"patient.health_card": "-"}, Decimal("6.50"))
         assert stay.diagnoses.principal.condition == Coded(ICD, "C91.001", "急性淋巴细胞白血病")
+
+    def test_transfers_are_put_right_as_a_whole(self) -> None:
+        moved = message("m3", "A02", 3, movements=[MovementFact(Coded("RC023", "04"), "PV1-3")])
+        right = [Coded("RC023", "05"), Coded("RC023", "19")]
+        assert made(ADMITTED, moved, corrections=[self.put({"transfers": right}, 1)]).stay.transfers == right
+        assert made(ADMITTED, moved, corrections=[self.put({"transfers": None}, 1)]).stay.transfers == []
+        told = made(message("m1", "A08", 1, values={"transfers": right[0]})).stay
+        assert (told.transfers, unexplained(told)) == (right[:1], [])
 
     def test_a_correction_follows_its_entry(self) -> None:
         before = made(ADMITTED, DISCHARGED).stay
