@@ -98,7 +98,9 @@ class TestInTrouble:
         assert platform.conduct.now.drop_answers == 0
         assert desk.sent() == {row.id: ONCE for row in desk.versions()}
         outcomes = sorted([a.outcome for a in desk.attempts(row.id)] for row in desk.versions())
-        assert outcomes == [["answered"], ["uncertain", "found"], ["uncertain", "found"]]
+        assert [first for first, *_ in outcomes] == ["answered", "uncertain", "uncertain"]
+        # asked, and found; or settled by its receipt before anybody had asked
+        assert all(rest in ([], ["found"]) for _, *rest in outcomes)
         assert all(row.platform_record for row in desk.versions())
 
     def test_a_receipt_that_overtakes_another_counts_and_the_late_one_is_only_kept(
