@@ -17,7 +17,7 @@ import msgspec
 
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
-from adapters.hqms.tables import Row, RowFault
+from adapters.hqms.tables import Row, RowFault, UncutRow
 from conformance.checks.between_rows import BetweenRows, RowIdentity
 from conformance.checks.checker import Checker
 from conformance.checks.finding import Finding
@@ -37,7 +37,7 @@ class Batch:
     rows are compared with each other by."""
 
     lines: list[str] = field(default_factory=list)
-    rendered: str = ""
+    rendered: list[str] = field(default_factory=list)
     rows: int = 0
     written: int = 0
     refused: int = 0
@@ -75,7 +75,7 @@ def _start(file: str, header: list[str], command: str, platform: str, target: st
     _task = _Task(file, RowReader(recognised), _WORK[command], drafter, chosen, checker)
 
 
-def _run(rows: list[Row | RowFault]) -> Batch:
+def _run(rows: list[Row | UncutRow | RowFault]) -> Batch:
     assert _task is not None, "_start has not run in this process"
     batch = Batch()
     for row in rows:
@@ -103,7 +103,7 @@ def run(
     arguments = (path.name, list(sheet.header.names), command, platform, target, str(dictionaries) if dictionaries else None)
     _, checker = checker_for(sheet.header.layout.id, dictionaries=dictionaries)
     rows = BetweenRows(checker)
-    for batch in ordered(_run, batched(sheet.table.rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments):
+    for batch in ordered(_run, batched(sheet.table.uncut_rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments):
         for identity in batch.identities:
             for finding in rows.meet(identity):
                 _add(path.name, identity.row, finding, batch)
@@ -192,7 +192,7 @@ def _convert(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
         _finding(task, outcome, finding, batch)
     text = io.StringIO(newline="")
     csv.writer(text).writerow(task.target.row(record))
-    batch.rendered += text.getvalue()
+    batch.rendered.append(text.getvalue())
     batch.written += 1
     if month := (stay.discharge.time or "")[:7]:
         batch.months.add(month)

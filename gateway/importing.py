@@ -105,7 +105,7 @@ class Importer:
             )
             results = ordered(
                 prepare_rows,
-                batched(sheet.table.rows(skip=file.rows_done), BATCH_ROWS),
+                batched(sheet.table.uncut_rows(skip=file.rows_done), BATCH_ROWS),
                 workers=1 if file.size <= SMALL_FILE else self.workers,
                 initializer=start_worker,
                 arguments=arguments,

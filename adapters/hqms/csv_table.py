@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.hqms.tables import Limits, Row, RowFault, Table, changed, refused, too_many_rows
+from adapters.hqms.tables import Limits, Row, RowFault, Table, UncutRow, changed, refused, too_many_rows
 
 BLOCK = 1 << 20
 
@@ -33,6 +33,10 @@ _TELLING_WIDTH = 8
 """From this number of columns on, a line that has exactly the commas of a whole row is taken for one."""
 
 _NOTHING = ", \t\r\n\v\f\u00a0\u3000"
+_BLANK_BYTES = b", \t\r\n\v\f" + "\u00a0\u3000".encode() + "\u00a0\u3000".encode("gb18030")
+"""Bytes of which blank characters are made: a line that holds any other is not blank."""
+_BYTEWISE = frozenset(("utf-8", "gb18030"))
+"""Codecs in which commas, quotes and line ends are bytes of their own, never part of a character."""
 _CTRL_Z = re.compile(rb"\x1a[\x00\r\n]*\Z")
 _WIDE_LINES = {
     "utf-16-le": re.compile(rb"(?s)(?:(?!\r\0|\n\0)..)*+(?:\r\0\n\0|\r\0|\n\0|\Z)"),
@@ -87,6 +91,15 @@ class CsvTable(Table):
 
     def rows(self, skip: int = 0) -> Iterator[Row | RowFault]:
         """See `Table.rows`."""
+        for row in self._read(skip, uncut=False):
+            assert not isinstance(row, UncutRow), "asked for cut rows"
+            yield row
+
+    def uncut_rows(self, skip: int = 0) -> Iterator[Row | UncutRow | RowFault]:
+        """See `Table.uncut_rows`."""
+        return self._read(skip, uncut=self._codec in _BYTEWISE)
+
+    def _read(self, skip: int, *, uncut: bool) -> Iterator[Row | UncutRow | RowFault]:
         self._consumed = 0
         try:
             source = self.path.open("rb")
@@ -96,7 +109,7 @@ class CsvTable(Table):
             raise changed(self.path)
         with source:
             records = _Records(source, self, self._start, len(self.header))
-            yield from records.read(skip)
+            yield from records.read(skip, uncut=uncut)
         self._consumed = self._size
 
 
@@ -119,7 +132,7 @@ class _Records:
         self.position = start
         """Where the next record starts."""
 
-    def read(self, skip: int) -> Iterator[Row | RowFault]:
+    def read(self, skip: int, *, uncut: bool = False) -> Iterator[Row | UncutRow | RowFault]:
         table, limits = self._table, self._limits
         longest, columns, last = limits.cell_chars, limits.columns, limits.rows
         number = 0
@@ -132,6 +145,14 @@ class _Records:
                 self.position = table._consumed = offset + length
                 if cells is not None and not any(cell.strip(_NOTHING) for cell in cells):
                     continue
+            elif uncut and length <= longest and raw.strip(_BLANK_BYTES) and b"\0" not in raw:
+                self.position = table._consumed = offset + length
+                number += 1
+                if number > last:
+                    raise too_many_rows(limits)
+                if number > skip:
+                    yield UncutRow(number, raw, self._codec, offset)
+                continue
             else:
                 self.position = table._consumed = offset + length
                 text = self._decode(raw)

@@ -1,15 +1,17 @@
 """Runs the rules of a platform over rendered records.
 
 Nearly every record is fine in nearly every respect, so rules are put in groups and one evaluation tells that a group has nothing to
-find; only where it has, or where something could not be read, its rules are asked one by one. Cells that are plainly as the standard
-wants them skip the per-column rules altogether, because none of those could find anything (a property test proves it).
+find; only where it has, or where something could not be read, its rules are asked one by one. What depends on codes alone is remembered by
+them (`conformance.checks.memory`). Cells that are plainly as the standard wants them skip the per-column rules altogether, because none
+of those could find anything (a property test proves it).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import cel
@@ -24,6 +26,7 @@ from conformance.checks.functions import (
     total,
     value_set_functions,
 )
+from conformance.checks.memory import Memory, repeating
 from conformance.checks.plain import plain_value
 from conformance.checks.rules import Group, Question, Rule, load_rules, numbered, repeat_range
 from mappings.cadence import CHINA
@@ -50,13 +53,39 @@ class View:
 
     def show(self, values: Mapping[str, Any]) -> None:
         """Show other values. Only what differs is handed over, for that is what costs."""
-        shown = {name: value for name, value in values.items() if name in self._names}
+        shown = {name: values[name] for name in self._names if name in values}
         before = self._shown
         changed = {name: value for name, value in shown.items() if before.get(name) != value}
         for name in before.keys() - shown.keys():
             changed[name] = ""
         self.context.update(changed)
         self._shown = shown
+
+
+Answers = tuple[tuple[Question, Severity | None], ...]
+"""Questions of a group that have something to tell, each with ``not-checked`` or None."""
+
+
+_Ways = tuple[Question, Mapping[str, str]]
+"""A question, and how the part of each name in it repeats (`repeating`)."""
+
+
+class _Anew:
+    """A group with the view it is asked in."""
+
+    def __init__(self, questions: Iterable[Question], functions: Mapping[str, Function]) -> None:
+        self.group = Group(questions)
+        self.view = View(functions, [self.group])
+
+
+class _Remembered(_Anew):
+    """A group whose answers are remembered."""
+
+    def __init__(
+        self, questions: Iterable[Question], functions: Mapping[str, Function], valued: frozenset[str], days: frozenset[str]
+    ) -> None:
+        super().__init__(questions, functions)
+        self.memory: Memory[Answers] = Memory(valued, self.group.clean.variables - valued - days, days)
 
 
 class Checker:
@@ -100,22 +129,29 @@ class Checker:
         self._cell_group = Group(self._cells)
         self._cell_memory: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._cell_view = View(self._functions, [self._cell_group])
-        self._groups = [Group(self._once[i : i + _TOGETHER]) for i in range(0, len(self._once), _TOGETHER)]
+        self._remembered, asked_anew = self._divided(self._once, repeated=False)
+        self._groups = [Group(asked_anew[i : i + _TOGETHER]) for i in range(0, len(asked_anew), _TOGETHER)]
         self._view = View(self._functions, self._groups)
         self._repeats = self._repeat_groups()
-        self._repeat_of = {column: repeat for repeat, (_, names) in self._repeats.items() for name, column in names if "kk" in name}
-        self._repeat_view = View(self._functions, (group for group, _ in self._repeats.values()))
+        self._repeat_of = {column: repeat for repeat, found in self._repeats.items() for column in found.columns}
 
     def check(self, record: Record) -> list[Finding]:
         """All findings about one record, in table order within each kind of rule."""
         findings: list[Finding] = []
         self._check_cells(record, findings)
         values = self._values_of(record)
+        there = frozenset([column for column, text in record.items() if text != "-" and text])
+        answers: list[Answers] = []
+        for asked in self._remembered:
+            memory = asked.memory
+            columns = (memory.names, memory.filled, memory.days)
+            answers.append(memory.answer(columns, values, there, partial(self._show_and_ask, asked, values)))
         self._view.show(values)
-        for group in self._groups:
-            for question, severity in self._ask(group, self._view):
+        answers += [tuple(self._ask(group, self._view)) for group in self._groups]
+        for answer in answers:
+            for question, severity in answer:
                 findings.append(question.rule.finding(self.layout, question.columns, severity))
-        self._check_repeats(record, values, findings)
+        self._check_repeats(record, values, there, findings)
         return findings
 
     def structure(self, kind: str, values: Mapping[str, Any]) -> list[Finding]:
@@ -149,14 +185,42 @@ class Checker:
         else:
             self._once += self._questions(rule)
 
-    def _repeat_groups(self) -> dict[int, tuple[Group, tuple[tuple[str, str], ...]]]:
-        """For each number of a repeat the group of its questions, and which column each name means there."""
-        groups: dict[tuple[Question, ...], Group] = {}
+    def _divided(self, questions: Sequence[Question], *, repeated: bool) -> tuple[list[_Remembered], list[Question]]:
+        """Questions whose answers are worth remembering, in groups, and the others. Once in a record, what looks at the same values stands
+        together; within a repeat, whatever has a value of it in common."""
+        anew: list[Question] = []
+        together: dict[frozenset[str], list[_Ways]] = {}
+        for question in questions:
+            ways = {name: repeating(name, numbered(name, 2), question.condition, self.layout) for name in question.answer.variables}
+            if not all(ways.values()) or (not repeated and "day" in ways.values()):
+                anew.append(question)
+                continue
+            key = frozenset(name for name, way in ways.items() if way != "filled" and ("kk" in name or not repeated))
+            members: list[_Ways] = [(question, ways)]
+            for other in [other for other in together if repeated and other & key]:
+                members = together.pop(other) + members
+                key |= other
+            together.setdefault(key, []).extend(members)
+        groups = []
+        for members in together.values():
+            valued = frozenset(name for _, ways in members for name, way in ways.items() if way == "value")
+            days = frozenset(name for _, ways in members for name, way in ways.items() if way == "day") - valued
+            groups.append(_Remembered((question for question, _ in members), self._functions, valued, days))
+        return groups, anew
+
+    def _repeat_groups(self) -> dict[int, _Repeat]:
+        """For each number of a repeat the groups of its questions, and which column each name means there."""
+        divided: dict[tuple[Question, ...], tuple[list[_Remembered], list[_Anew]]] = {}
         found = {}
         for repeat, questions in self._each.items():
             key = tuple(questions)
-            group = groups[key] if key in groups else groups.setdefault(key, Group(key))
-            found[repeat] = (group, tuple((name, numbered(name, repeat)) for name in group.clean.variables))
+            if key not in divided:
+                remembered, anew = self._divided(key, repeated=True)
+                alike: defaultdict[frozenset[str], list[Question]] = defaultdict(list)
+                for question in anew:
+                    alike[frozenset(name for name in question.answer.variables if "kk" in name)].append(question)
+                divided[key] = (remembered, [_Anew(together, self._functions) for together in alike.values()])
+            found[repeat] = _Repeat(repeat, *divided[key])
         return found
 
     def _questions(self, rule: Rule) -> Iterator[Question]:
@@ -208,15 +272,30 @@ class Checker:
         circumstances = {"layout": self.layout.id, "report_month": self.report_month, "today": now}
         return {**record, **{name: derive(record) for name, derive in self._derived.items()}, **circumstances}
 
-    def _check_repeats(self, record: Record, values: Mapping[str, str], findings: list[Finding]) -> None:
-        """A repeat of which no column is there has nothing to find."""
+    def _check_repeats(self, record: Record, values: Mapping[str, str], there: frozenset[str], findings: list[Finding]) -> None:
+        """A group of questions of which no repeated column is there has nothing to find."""
         repeat_of = self._repeat_of
-        for repeat in sorted({repeat_of[code] for code in record if code in repeat_of}):
-            group, names = self._repeats[repeat]
-            self._repeat_view.show({name: values[column] for name, column in names if column in values})
-            for question, severity in self._ask(group, self._repeat_view):
-                columns = [numbered(pattern, repeat) for pattern in question.columns]
-                findings.append(question.rule.finding(self.layout, columns, severity))
+        columns_there = record.keys()
+        for number in sorted({repeat_of[code] for code in record if code in repeat_of}):
+            repeat = self._repeats[number]
+            answers: list[Answers] = []
+            for asked, columns, meanings, own in repeat.remembered:
+                if not columns_there.isdisjoint(own):
+                    ask = partial(self._show_and_ask, asked, values, meanings)
+                    answers.append(asked.memory.answer(columns, values, there, ask))
+            for anew, meanings, own in repeat.anew:
+                if not columns_there.isdisjoint(own):
+                    answers.append(self._show_and_ask(anew, values, meanings))
+            for answer in answers:
+                for question, severity in answer:
+                    named = [numbered(pattern, number) for pattern in question.columns]
+                    findings.append(question.rule.finding(self.layout, named, severity))
+
+    def _show_and_ask(self, asked: _Anew, values: Mapping[str, str], meanings: Iterable[tuple[str, str]] | None = None) -> Answers:
+        """``meanings`` says which column each name stands for, where that is not the name itself."""
+        shown = values if meanings is None else {name: values[column] for name, column in meanings if column in values}
+        asked.view.show(shown)
+        return tuple(self._ask(asked.group, asked.view))
 
     def _ask(self, group: Group, view: View) -> Iterator[tuple[Question, Severity | None]]:
         """The questions of a group that have something to tell, with ``not-checked`` where a procedure's category is unknown. A
@@ -232,6 +311,25 @@ class Checker:
                 yield question, "not-checked"
             elif not holds and not doubts.unreadable:
                 yield question, None
+
+
+class _Repeat:
+    """One number of the repeated groups: what the names of its questions mean there, and which of these columns are its own."""
+
+    def __init__(self, number: int, remembered: Iterable[_Remembered], anew: Iterable[_Anew]) -> None:
+        def means(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(numbered(name, number) for name in names)
+
+        def meanings(asked: _Anew) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
+            names = sorted(asked.group.clean.variables)
+            return tuple((name, numbered(name, number)) for name in names), frozenset(means(n for n in names if "kk" in n))
+
+        self.remembered = [
+            (asked, (means(asked.memory.names), means(asked.memory.filled), means(asked.memory.days)), *meanings(asked))
+            for asked in remembered
+        ]
+        self.anew = [(asked, *meanings(asked)) for asked in anew]
+        self.columns = frozenset().union(*(own for *_, own in self.remembered), *(own for *_, own in self.anew))
 
 
 def _cell_facts(field: Field, text: str, required: bool) -> dict[str, Any]:
@@ -258,8 +356,15 @@ def _derived(layout: Layout) -> dict[str, Callable[[Record], str]]:
     def joined(codes: list[str]) -> Callable[[Record], str]:
         return lambda record: "".join([f"\n{v}" for c in codes if (v := record.get(c)) and v != "-"])
 
+    def twice(record: Record) -> str:
+        codes = [v for c in (principal, *others) if (v := record.get(c)) and v != "-"]
+        if len(codes) == len(set(codes)):
+            return ""
+        return "".join(f"\n{code}" for code, count in Counter(codes).items() if count > 1)
+
     return {
         "DX": joined([principal, *others]),
+        "DX_TWICE": twice,
         "DX_OTHER": joined(others),
         "OPS": joined([operation, *operations]),
         "FEES": lambda record: total([record[code] for code in fees if code in record]),

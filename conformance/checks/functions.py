@@ -145,11 +145,6 @@ def count_equal(codes: str, code: str) -> int:
 # -- numbers and identity documents
 
 
-def at_least_one_day(days: float) -> float:
-    """Days of a stay: within one day counts 1."""
-    return max(1.0, days)
-
-
 def multiple_of(value: float, unit: float) -> bool:
     """Whether a number is a whole multiple of another."""
     return math.fmod(value, unit) == 0
@@ -181,7 +176,7 @@ FUNCTIONS: dict[str, Function] = {
     f.__name__: f
     for f in (
         filled, chars, is_date, is_datetime, is_int, is_decimal, length_ok, untrimmed, scientific, full_match, has_prefix, in_range,
-        code_in, any_prefix, any_between, count_equal, at_least_one_day, multiple_of, id18_checksum, id18_birth, id18_sex,
+        code_in, any_prefix, any_between, count_equal, multiple_of, id18_checksum, id18_birth, id18_sex,
     )
 }  # fmt: skip
 
@@ -259,6 +254,18 @@ def reading_functions(doubts: Doubts) -> dict[str, Function]:
         first, last = read_day(start), read_day(end)
         return float((last - first).days) if first is not None and last is not None else 0.0
 
+    def days_of_stay(admitted: str, discharged: str) -> float:
+        """Days of a stay: within one day counts 1."""
+        return max(1.0, days_between(admitted, discharged))
+
+    def day_within(moment: str, start: str, end: str) -> bool:
+        """Whether a day lies between two others, or is one of them."""
+        first, asked = read_day(start), read_day(moment)
+        if first is None or asked is None or asked < first:
+            return False
+        last = read_day(end)
+        return last is not None and asked <= last
+
     def hours_between(start: str, end: str) -> float:
         """Hours from one to the other."""
         first, last = read_moment(start), read_moment(end)
@@ -274,7 +281,20 @@ def reading_functions(doubts: Doubts) -> dict[str, Function]:
         moment = read_moment(value)
         return float(moment.hour) if moment is not None else 0.0
 
-    functions = (num, num0, sum0, difference, day, time, days_between, hours_between, years_between, hour_of)
+    functions = (
+        num,
+        num0,
+        sum0,
+        difference,
+        day,
+        time,
+        days_between,
+        days_of_stay,
+        day_within,
+        hours_between,
+        years_between,
+        hour_of,
+    )
     return {f.__name__: f for f in functions}
 
 

@@ -24,6 +24,8 @@ from mappings.layout import Layout
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _NAME_OR_TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\w+")
 _FILLED = re.compile(r"\bfilled\((\w+)\)")
+_IN_RANGE = re.compile(r"\bin_range\((\w+), '(\w\w\w)', '(\w\w)(\w)'\)")
+_CATEGORY = re.compile(r"\boptype\((\w+)\)")
 _PREFIX = re.compile(r"\b(has|any)_prefix\((\w+), \[([^\]]*)\]\)")
 
 
@@ -88,7 +90,14 @@ def _spelled_out(condition: str) -> str:
         tests = [f"{name}.startsWith('{start}')" if kind == "has" else f"{name}.contains('\\n{start}')" for start in starts]
         return f"({' || '.join(tests)})"
 
-    return _PREFIX.sub(prefixes, _FILLED.sub(r"(\1 != '' && \1 != '-')", condition))
+    def range_(found: re.Match[str]) -> str:
+        name, first, head, tail = found.groups()
+        # three characters are at most D48 where the whole text is below D49
+        return f"({name} >= '{first}' && {name} < '{head}{chr(ord(tail) + 1)}')"
+
+    condition = _FILLED.sub(r"(\1 != '' && \1 != '-')", condition)
+    condition = _CATEGORY.sub(r"(\1 == '' ? '' : optype(\1))", condition)
+    return _IN_RANGE.sub(range_, _PREFIX.sub(prefixes, condition))
 
 
 def load_rules(table: str, layout_id: str) -> list[Rule]:

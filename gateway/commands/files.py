@@ -162,7 +162,7 @@ def convert(
 
 
 def _take(batch: work.Batch, rendered: TextIO, found: TextIO, months: set[str], counts: dict[str, int]) -> None:
-    rendered.write(batch.rendered)
+    rendered.writelines(batch.rendered)
     found.writelines(f"{line}\n" for line in batch.lines)
     months |= batch.months
     for name in counts:

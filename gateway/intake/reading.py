@@ -10,7 +10,7 @@ from typing import Literal
 from adapters.hqms.cells import Repair
 from adapters.hqms.header import Header, looks_like_header, recognise
 from adapters.hqms.rows import RowReader
-from adapters.hqms.tables import Limits, Row, RowFault, Table, open_table
+from adapters.hqms.tables import Limits, Row, RowFault, Table, UncutRow, open_table
 from gateway.model.errors import RowRefused
 from gateway.model.stay import Stay
 
@@ -49,7 +49,7 @@ class FrontSheet:
             yield read_row(reader, row, prefix)
 
 
-def read_row(reader: RowReader, row: Row | RowFault, file: str) -> RowOutcome:
+def read_row(reader: RowReader, row: Row | UncutRow | RowFault, file: str) -> RowOutcome:
     """The outcome of one row; provenance names it ``file#row``."""
     if isinstance(row, RowFault):
         return RowOutcome(row.number, "refused", reason=row.reason, message=row.message, offset=row.offset, length=row.length)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
-from adapters.hqms.tables import Row, RowFault
+from adapters.hqms.tables import Row, RowFault, UncutRow
 from conformance.checks.finding import Finding
 from gateway.cases.joining import keys_of_stay
 from gateway.cases.stays import STAY_PLACE
@@ -129,13 +129,13 @@ def start_worker(
     _worker = _Worker(RowReader(recognise(header)), preparer, file)
 
 
-def prepare_rows(rows: list[Row | RowFault]) -> list[PreparedRow]:
+def prepare_rows(rows: list[Row | UncutRow | RowFault]) -> list[PreparedRow]:
     """Prepare a batch of rows in a process made ready by `start_worker`."""
     assert _worker is not None, "start_worker has not run in this process"
     return [_prepared_or_refused(_worker, row) for row in rows]
 
 
-def _prepared_or_refused(worker: _Worker, row: Row | RowFault) -> PreparedRow:
+def _prepared_or_refused(worker: _Worker, row: Row | UncutRow | RowFault) -> PreparedRow:
     """A row that the program itself stumbles over is refused by name of the error, never by content; the other rows go on."""
     try:
         return _prepared(worker, read_row(worker.reader, row, worker.file))

@@ -113,16 +113,24 @@ def records(oracle: Oracle, rng: Random, seen: Mapping[str, set[str]], *, only_d
         yield writer.filled_at_random(rng.choice((0.05, 0.3, 0.9)))
 
 
-ALTERATIONS, PATIENCE = 4, 60
+ALTERATIONS, PATIENCE = 6, 60
 """Times that the columns of a rule are altered: at least, at most."""
+
+STAY = {"B12": "2026-10-01 08:00:00", "B15": "2026-10-03 08:00:00"}
 
 TELLING: list[Record] = [
     {"A13": "2026-09-21", "B12": "2026-10-01 08:00:00", "A14": "0", "A16": "10"},
     {"C03C": "B18.107", "C06x01C": "B18.200"},
     {"C03C": "B18.107", "C06x01C": "B18.200", "C06x02C": "B17.800x001"},
     {"A18x02": "3000", "C06x03C": "C34.900"},
+    *({**STAY, "B38": "1", "C47": hours} for hours in ("48", "49", "50")),
+    {**STAY, "B15": "2026-10-03 08:00:01", "B38": "1"},
+    *({**STAY, "C14x01C": "99.2501", "F13": hours} for hours in ("72", "72.01")),
+    *({"A11": "欧" * length} for length in (1, 2, 40, 41)),
+    {"D11": "-0.00", "SJZY": "1", "ZLLB": "1"},
 ]
-"""What chance hardly ever makes: a newborn's right age in days, two diagnoses without and with the one that combines them, gaps in repeats."""
+"""What chance hardly ever makes: a newborn's right age in days, two diagnoses without and with the one that combines them, gaps in
+repeats, values exactly at a limit."""
 
 
 def test_both_find_the_same_and_every_rule_was_put_to_the_test(code_lists: Path) -> None:
