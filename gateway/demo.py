@@ -2,7 +2,8 @@
 
 Nothing here is staged inside the gateway. A real server listens on loopback; an invented clerk signs in and works over the API: hands
 in the files, corrects what the checks block and what the platform returns (from the paper chart, which is the sample's clean
-record), closes and confirms the HQMS files. The platform misbehaves on purpose: it is busy, loses answers, repeats receipts.
+record), closes and confirms the HQMS files. Before the last month's file is there, the HIS has sent its children's stays as HL7 v2
+messages; both become one stay and one report. The platform misbehaves on purpose: it is busy, loses answers, repeats receipts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from conformance.sample.feed import messages_of, send
 from conformance.sample.files import write_sample
 from conformance.sample.hospital import SEED, generate
 from conformance.simulators.behaviour import Behaviour, Failing
@@ -39,7 +41,14 @@ MARK = ".zhibao-demo"
 PASSWORD = "demo-Zhibao-2026"  # noqa: S105 - of an account that lives as long as the demo
 PATIENCE = 600.0
 
+CHILD = 20
+"""Age below which the sample hospital's HIS is connected: a children's ward."""
+
 CONFIG = """
+[sources.his]
+dialect = "cn-a"
+organisation = "{organisation}"
+
 [platforms.ncpcs]
 url = "{url}"
 account = "{account}"
@@ -68,12 +77,13 @@ def run(folder: Path, *, stays: int, port: int, once: bool) -> int:
         secret = folder / "hospital" / "ncpcs.secret"
         secret.touch(mode=0o600)
         secret.write_text(platform.secret, "utf-8")
-        told = CONFIG.format(url=platform.base_url, account=platform.account)
+        records = list(generate(stays, SEED, months))
+        told = CONFIG.format(url=platform.base_url, account=platform.account, organisation=records[0]["A01"])
         text = config.read_text("utf-8").replace("port = 8750", f"port = {port}") + told
         config.write_text(text, "utf-8")
-        with served(load(config)) as (_, url):
+        with served(load(config)) as (gateway, url):
             console.print(f"[bold]直报演示[/bold]  总览页 {url}  ·  接口文档 {url}/docs  ·  平台模拟器 {platform.base_url}")
-            story = _Story(console, url, password, files, {_key(r): r for r in generate(stays, SEED, months)})
+            story = _Story(console, url, password, files, {_key(r): r for r in records}, gateway.listening.addresses["his"])
             with story.client:
                 code = story.tell(folder)
             if not once:
@@ -125,6 +135,7 @@ class _Story:
     password: str
     files: list[Path]
     charts: dict[tuple[str, str], dict[str, str]]
+    his: tuple[str, int]
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
@@ -133,10 +144,12 @@ class _Story:
         """The whole story; the exit code."""
         token = self._post("/api/session", account="admin", password=self.password, new_password=PASSWORD)["token"]
         self.client.headers["Authorization"] = f"Bearer {token}"
+        fed = self._feed(self.files[-1])
         handed_in = [self._hand_in(path) for path in self.files]
         again = self._hand_in(self.files[0])
         self._wait_for_files(handed_in)
         self._show_files(handed_in, again)
+        self._show_joined(fed)
         self._wait_until_settled("发送上报、等待平台审核")
         before = self._tallies()
         self._show_reasons()
@@ -149,6 +162,28 @@ class _Story:
         return self._prove(folder, returned)
 
     # -- steps
+
+    def _feed(self, last: Path) -> int:
+        """The HIS sends its children's stays of the last month, days before the file; how many stays."""
+        month = last.stem.rpartition("_")[2].replace("M", "-")
+        children = [r for r in self.charts.values() if r["B15"][:7] == month and int(r["A14"]) < CHILD]
+        messages = [message for record in children for message in messages_of(record)]
+        answers = Counter(b"AA" if b"MSA|AA" in answer else b"other" for answer in send(self.his, messages))
+        for _ in _patiently("messages were not assembled in time"):
+            if sum(item["count"] for item in self._get("/api/tallies") if item["platform"] == "hqms") == len(children):
+                break
+        blocked = self._tallies()["ncpcs"]["blocked"]
+        self.console.print(
+            f"HL7 v2：HIS 经 MLLP 发来 {len(messages)} 条消息，{answers[b'AA']} 条保存后应答 AA，组成 {len(children)} 例住院；"
+            f"其中 {blocked} 例应报儿童肿瘤平台，等首页补齐费用等项目"
+        )
+        return len(children)
+
+    def _show_joined(self, fed: int) -> None:
+        """Stays that both the feed and the files told of are there once."""
+        per_stay = Counter(item["stay"] for item in self._every("/api/submissions", platform="hqms"))
+        assert max(per_stay.values()) == 1, "a stay was drafted twice"
+        self.console.print(f"消息与首页合并：{fed} 例住院先由消息组成，首页到达后并入同一病例；共 {len(per_stay)} 例，没有重复")
 
     def _hand_in(self, path: Path) -> dict[str, Any]:
         with path.open("rb") as content:
@@ -291,6 +326,12 @@ class _Story:
         while page := self._get("/api/work", after=after, limit=200):
             yield from page
             after = page[-1]["version"]["id"]
+
+    def _every(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        after = ""
+        while page := self._get(path, after=after, limit=1000, **query):
+            yield from page
+            after = page[-1]["id"]
 
     def _get(self, path: str, **query: Any) -> Any:
         return self._json(self.client.get(path, params=query))
