@@ -27,6 +27,15 @@ port = 8750
 inbox = "inbox"               # 把病案首页文件放进这里，导入后移到 inbox/done
 workers = 2
 
+# HL7 v2 来源：一个端口一个发送方。方言可先用 zhibao source probe 样本消息 生成。
+# [sources.his]
+# kind = "mllp"                  # mllp | folder | http
+# host = "127.0.0.1"             # 其他地址须配置 allow 或 TLS 证书
+# port = 2575
+# allow = ["192.168.1.0/24"]
+# dialect = "cn-a"               # standard、cn-a … cn-e 或方言文件
+# organisation = "..."           # 机构代码，以执业许可证为准
+
 # 国家儿童肿瘤监测平台。接口未公开：地址、账号以监测中心下发的为准。
 # [platforms.ncpcs]
 # url = "https://..."
