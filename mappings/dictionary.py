@@ -40,12 +40,16 @@ class CodeSystem:
         self._category: dict[str, str] = {}
         categories: dict[str, str] = {}
         for row in rows:
-            if code := bare(row["code"]):
+            code, additional = bare(row["code"]), bare(row.get("additional_code", ""))
+            category = row.get("category", "")
+            if code:
                 self._names[code] = row["name_zh"]
-                if category := row.get("category", ""):
-                    self._category[code] = categories.setdefault(category, category)
-            elif additional := bare(row.get("additional_code", "")):
-                self._additional.setdefault(additional, row["name_zh"])
+            if additional:
+                # beside a main code the printed name is that of the main code
+                if not code or additional not in self._additional:
+                    self._additional[additional] = "" if code else row["name_zh"]
+            if category:
+                self._category[code or additional] = categories.setdefault(category, category)
 
     def has(self, code: str) -> bool:
         """Whether the list has the code at all."""

@@ -276,9 +276,10 @@ def _code_list(text: str) -> CodeList:
     rows = list(csv.DictReader(io.StringIO(text)))
     main = {unsigned(row["code"]): row["name_zh"] for row in rows if row["code"]}
     # departure: a short asterisk code that stands only beside a dagger code is no code of its own
-    additional = {unsigned(row["additional_code"]): row["name_zh"] for row in rows if not row["code"]}
-    # departure: the category of a procedure that is an additional code only counts as unknown
-    category = {unsigned(row["code"]): row["category"] for row in rows if row["code"] and row.get("category")}
+    # an additional code beside a main code has no printed name of its own
+    additional = {unsigned(row["additional_code"]): "" for row in rows if row["code"] and row.get("additional_code")}
+    additional |= {unsigned(row["additional_code"]): row["name_zh"] for row in rows if not row["code"]}
+    category = {unsigned(row["code"] or row["additional_code"]): row["category"] for row in rows if row.get("category")}
     return CodeList(main, additional, category)
 
 
