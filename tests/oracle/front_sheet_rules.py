@@ -435,7 +435,7 @@ class Oracle:
             plain = unsigned(self._record.get(code, ""))
             printed = icd10.main.get(plain) or icd10.additional.get(plain)
             shown = self._record.get(name, "")
-            return printed is None or not filled(shown) or shown.strip() == printed
+            return not printed or not filled(shown) or shown.strip() == printed
 
         def optype(text: str) -> str:
             if not filled(text):
