@@ -1,0 +1,107 @@
+"""The ledger on a real PostgreSQL: the same migrations, the same flow, the same refusal to change the audit log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
+
+from adapters.hqms.writer import csv_bytes
+from conformance.sample.faults import is_due_child
+from conformance.sample.feed import messages_of, send
+from conformance.sample.hospital import generate
+from conformance.simulators.behaviour import Behaviour
+from conformance.simulators.ncpcs import Simulator
+from gateway.audit.log import export, verify_lines
+from gateway.runtime import Gateway
+from gateway.settings import load
+from gateway.store.tables import Base, StayRow, SubmissionVersion
+from mappings.layout import layout
+from tests.installation import install, wait_for
+
+
+def _programs() -> Path | None:
+    """Where the server's programs are: where Debian puts them, or on the path."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) + [Path(p) for p in os.get_exec_path()]
+    return next((f for f in folders if all((f / name).is_file() for name in ("initdb", "pg_ctl", "createdb", "postgres"))), None)
+
+
+PROGRAMS = _programs()
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server on this machine")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server of its own on a socket in a temporary folder; its SQLAlchemy URL with the database's name left open."""
+    assert PROGRAMS is not None
+    folder = Path(tempfile.mkdtemp(prefix="zhibao-pg-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+
+    def run(program: str, *arguments: object) -> None:
+        command = [*as_user, str(PROGRAMS / program), *map(str, arguments)]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    data = folder / "data"
+    try:
+        run("initdb", "-D", data, "-U", "zhibao", "-A", "trust", "-E", "UTF8")
+        run("pg_ctl", "-D", data, "-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'", "start")
+        for name in ("ledger", "engine"):
+            run("createdb", "-h", folder, "-U", "zhibao", name)
+        yield f"postgresql+psycopg://zhibao@/{{name}}?host={folder}"
+    finally:
+        run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def test_files_and_messages_become_accepted_reports(server: str, tmp_path: Path) -> None:
+    children = list(islice((record for record in generate(600) if is_due_child(record)), 6))
+    with Simulator(behaviour=Behaviour(review_seconds=0.05)) as platform:
+        urls = f'ledger = "{server.format(name="ledger")}"\nengine = "{server.format(name="engine")}"\n'
+        source = f'[sources.his]\ndialect = "cn-a"\norganisation = "{children[0]["A01"]}"\n'
+        config, _ = install(
+            tmp_path / "hospital", url=platform.base_url, account=platform.account, secret=platform.secret, more=source
+        )
+        config.write_text(urls + config.read_text("utf-8"), "utf-8")
+        gateway = Gateway(load(config))
+        try:
+            gateway.start()
+            told = [message for record in children[:3] for message in messages_of(record)]
+            answers = list(send(gateway.listening.addresses["his"], told))
+            assert all(b"MSA|AA" in answer for answer in answers)
+            inbox = tmp_path / "hospital" / "inbox"
+            inbox.mkdir(exist_ok=True)
+            (inbox / "stays.csv").write_bytes(csv_bytes(layout("2020"), children))
+
+            def accepted() -> bool:
+                with gateway.ledger.read() as session:
+                    statement = select(SubmissionVersion.id).where(SubmissionVersion.platform_state == "accepted")
+                    return len(session.exec(statement).all()) == len(children)
+
+            wait_for(accepted, 60, "every child accepted")
+            with gateway.ledger.read() as session:
+                stays = session.exec(select(StayRow).where(col(StayRow.absorbed_into).is_(None))).all()
+                assert len(stays) == len(children)
+                assert verify_lines(list(export(session))).entries > 20
+            with gateway.ledger.engine.connect() as connection:
+                context = MigrationContext.configure(connection, opts={"compare_type": True})
+                assert compare_metadata(context, Base.metadata) == []
+            for change in ("UPDATE audit_entry SET actor = 'x'", "DELETE FROM audit_entry", "TRUNCATE audit_entry"):
+                with pytest.raises(DBAPIError, match="append-only"), gateway.ledger.engine.begin() as connection:
+                    connection.execute(text(change))
+        finally:
+            gateway.close()
+        assert platform.counts()["records"] == len(children)
