@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
 from adapters.hl7v2.dialect import dialect
@@ -25,6 +26,7 @@ from gateway.cases.assembly import Identity, assemble
 from gateway.cases.joining import JoinDecision, Key, decide, keys_of_stay, merge, of_front_sheet, row_key
 from gateway.cases.known import KnownInLedger, Outlines
 from gateway.intake.mailroom import RAW_PLACE
+from gateway.model.errors import IllegalTransition, NotFound
 from gateway.model.facts import Facts
 from gateway.model.stay import Stay
 from gateway.reporting import submissions
@@ -35,6 +37,10 @@ from gateway.store.tables import InboundMessage
 
 TOGETHER = 300
 """Messages in one transaction."""
+
+
+_OURS = frozenset(("failed", "no-source"))
+"""Reasons that lie with us: such a message is parked and can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Assembler:
             return 0
         try:
             self._take(read)
+        except OperationalError:
+            raise  # the ledger cannot be written now: no message's fault
         except Exception:
             # somebody in this batch cannot be processed: find out who, one by one
             for item in read:
@@ -86,7 +94,8 @@ class Assembler:
         if chosen is None:
             return _Read(id, source, None, "no-source", f"配置中没有来源 {source}，消息已保存；恢复配置后可重新处理")
         try:
-            message = Message.read(self.ledger.vault.open(sealed, RAW_PLACE), charset=chosen.charset)
+            raw = self.ledger.vault.open(sealed, RAW_PLACE)
+            message = Message.read(raw, charset=chosen.charset, longest=chosen.longest_mb << 20)
             return _Read(id, source, self._readers[source].read(message, f"v2:{id}"))
         except MessageRefused as refusal:
             return _Read(id, source, None, refusal.reason, str(refusal))
@@ -104,8 +113,9 @@ class Assembler:
     def _take_alone(self, item: _Read) -> None:
         try:
             self._take([item])
+        except OperationalError:
+            raise
         except Exception as error:
-            self.outlines.clear()  # they may speak of what was rolled back
             with self.ledger.write() as session:
                 row = session.get_one(InboundMessage, item.id)
                 row.state, row.reason = "parked", "failed"
@@ -118,8 +128,8 @@ class Assembler:
         row = session.get_one(InboundMessage, item.id)
         session.add(row)
         if item.facts is None:
-            row.state, row.reason, row.note = ("parked" if item.reason == "failed" else "refused"), item.reason, item.note
-            desk.events.append(Event("message.refused", f"v2:{item.id}", {"reason": item.reason}))
+            row.state, row.reason, row.note = ("parked" if item.reason in _OURS else "refused"), item.reason, item.note
+            desk.events.append(Event(f"message.{row.state}", f"v2:{item.id}", {"reason": item.reason}))
             return
         row.event, row.lane = item.facts.event, self._lane(item)
         if row.lane and _parked(session, row.lane):
@@ -143,10 +153,14 @@ class Assembler:
         return self.ledger.vault.index("lane", organisation, number) if number else ""
 
     def retry(self, message_id: int, *, actor: str) -> int:
-        """Put a parked message and everything of its patient that waits behind it back; how many. Raises `NotFound` through
-        ``get_one`` for an unknown id."""
+        """Put a parked message and everything of its patient that waits behind it back; how many. Raises `NotFound`, or
+        `IllegalTransition` for a message that is not parked."""
         with self.ledger.write() as session:
-            row = session.get_one(InboundMessage, message_id)
+            row = session.get(InboundMessage, message_id)
+            if row is None:
+                raise NotFound("没有这条消息", english=f"no message {message_id}")
+            if row.state != "parked":
+                raise IllegalTransition("只有暂停处理的消息可以重新处理", english=f"not parked: {row.state}")
             statement = select(InboundMessage).where(InboundMessage.state == "parked")
             statement = (
                 statement.where(InboundMessage.lane == row.lane) if row.lane else statement.where(InboundMessage.id == message_id)
@@ -186,7 +200,8 @@ class Desk:
 
     def take(self, message_id: int, facts: Facts, organisation: str) -> JoinDecision:
         """Lay one message on its stay; where it went."""
-        self._merge(facts, organisation)
+        if facts.live:
+            self._merge(facts, organisation)
         decision = decide(facts, organisation, self.known)
         if decision.outcome in ("join", "new"):
             stay = decision.stay if decision.stay is not None else self._open()

@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "files",
     "check": "files",
     "convert": "files",
+    "source": "source",
     "trace": "installation",
     "audit": "installation",
     "platform": "reference",

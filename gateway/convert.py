@@ -46,11 +46,11 @@ class Batch:
     identities: list[RowIdentity] = field(default_factory=list)
 
 
-Work = Callable[["_Task", RowOutcome, Batch], None]
+Work = Callable[["Task", RowOutcome, Batch], None]
 
 
 @dataclass
-class _Task:
+class Task:
     file: str
     reader: RowReader
     work: Work
@@ -59,7 +59,7 @@ class _Task:
     checker: Checker
 
 
-_task: _Task | None = None
+_task: Task | None = None
 
 
 def _start(file: str, header: list[str], command: str, platform: str, target: str, dictionaries: str | None) -> None:
@@ -72,7 +72,7 @@ def _start(file: str, header: list[str], command: str, platform: str, target: st
     if drafter is not None:
         drafter.checker.report_month = checker.report_month
     chosen = layout(target) if target else recognised.layout
-    _task = _Task(file, RowReader(recognised), _WORK[command], drafter, chosen, checker)
+    _task = Task(file, RowReader(recognised), WORK[command], drafter, chosen, checker)
 
 
 def _run(rows: list[Row | UncutRow | RowFault]) -> Batch:
@@ -115,7 +115,7 @@ def json_line(value: dict[str, Any]) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _read(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+def _read(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     line: dict[str, Any] = {
         "file": task.file,
         "message_index": outcome.row,
@@ -129,7 +129,7 @@ def _read(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
     batch.lines.append(json_line(line))
 
 
-def _explain(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+def _explain(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     assert task.drafter is not None
     if outcome.stay is None:
         line = {"file": task.file, "row": outcome.row, "due": False, "rules": ["S-ROW"], "reason": outcome.message}
@@ -141,7 +141,7 @@ def _explain(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
     batch.lines.append(json_line({**line, "reason": decision.reason, "review": decision.review}))
 
 
-def _finding(task: _Task, outcome: RowOutcome, finding: Finding, batch: Batch) -> None:
+def _finding(task: Task, outcome: RowOutcome, finding: Finding, batch: Batch) -> None:
     _add(task.file, outcome.row, finding, batch)
 
 
@@ -151,7 +151,7 @@ def _add(file: str, row: int, finding: Finding, batch: Batch) -> None:
     batch.lines.append(json_line({**line, "message": finding.message, "english": finding.english}))
 
 
-def _reading_findings(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+def _reading_findings(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     if outcome.outcome == "refused":
         fields = (outcome.field,) if outcome.field else ()
         _finding(task, outcome, Finding(f"ZB-ROW-{outcome.reason}", fields, "error", outcome.message), batch)
@@ -164,7 +164,7 @@ def _identity(stay: Stay, row: int) -> RowIdentity:
     return RowIdentity.of(row, key, (stay.organisation.code, stay.organisation.name))
 
 
-def _check(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+def _check(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     _reading_findings(task, outcome, batch)
     if outcome.stay is None:
         return
@@ -177,7 +177,7 @@ def _check(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
         _finding(task, outcome, finding, batch)
 
 
-def _convert(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
+def _convert(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     assert task.drafter is not None
     _reading_findings(task, outcome, batch)
     stay = outcome.stay
@@ -198,7 +198,7 @@ def _convert(task: _Task, outcome: RowOutcome, batch: Batch) -> None:
         batch.months.add(month)
 
 
-_WORK: dict[str, Work] = {"read": _read, "explain": _explain, "check": _check, "convert": _convert}
+WORK: dict[str, Work] = {"read": _read, "explain": _explain, "check": _check, "convert": _convert}
 
 
 def file_findings(path: Path, *, encoding: str | None = None, dictionaries: Path | None = None) -> Iterator[str]:

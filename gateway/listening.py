@@ -1,7 +1,7 @@
 """The listening side of a running gateway: one MLLP listener a source, on an event loop of their own thread.
 
 What arrives goes to the mailroom and is answered after it is durable. Messages over HTTP and from folders take the same way: `take` makes
-of bare bytes what a listener would make of a frame.
+of bare bytes what a listener would make of a frame, so that a message is recognised when it comes again by another way.
 """
 
 from __future__ import annotations
@@ -11,18 +11,32 @@ import datetime as dt
 import ipaddress
 import ssl
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from adapters.hl7v2.acknowledgement import acknowledgements
+from adapters.hl7v2.batch import Fault
 from adapters.hl7v2.counters import Counters
+from adapters.hl7v2.framing import Deframer, Frame
 from adapters.hl7v2.keeper import Kept, Peer, Received
 from adapters.hl7v2.listener import Listener
-from adapters.hl7v2.receiving import answer_to
+from adapters.hl7v2.receiving import examined, framed
+from adapters.hl7v2.refusal import MessageRefused, refused
 from adapters.hl7v2.terms import LOOPBACK, Network, Terms
 from gateway.intake.mailroom import Mailroom
 from gateway.model.errors import ConfigurationError, NotFound
 from gateway.settings import Settings, Source
+
+
+class Taken(NamedTuple):
+    """What became of one message that came without a frame, the unframed answer (empty where the sender asks for none), why the message is
+    refused, if it is (it may be kept all the same), and its MSH-10."""
+
+    kept: Kept
+    answer: bytes
+    refusal: MessageRefused | None
+    control_id: str
 
 
 class Listening:
@@ -39,8 +53,8 @@ class Listening:
 
     @property
     def addresses(self) -> Mapping[str, tuple[str, int]]:
-        """Where each source is listened for."""
-        return {id: listener.address for id, listener in self._listeners.items()}
+        """Where each source is listened for; nowhere before `start` and after `stop`."""
+        return {id: listener.address for id, listener in self._listeners.items()} if self._thread.is_alive() else {}
 
     @property
     def counters(self) -> Mapping[str, Counters]:
@@ -66,19 +80,45 @@ class Listening:
             self._thread.join(timeout=30)
         self._loop.close()
 
-    def take(self, source: str, raw: bytes, *, peer: str) -> tuple[Kept, bytes]:
-        """One message that came without a frame: what became of it, and the unframed answer. Raises `NotFound` for an unknown
-        source."""
+    def take(self, source: str, piece: bytes | Fault, *, peer: str) -> Taken:
+        """Take one message that came without a frame, or what stands in the place of one. Returns when it is durable or refused; raises
+        `NotFound` for an unknown source."""
+        return self.take_all(source, (piece,), peer=peer)[0]
+
+    def take_all(self, source: str, pieces: Iterable[bytes | Fault], *, peer: str) -> list[Taken]:
+        """Take many, in their order: as `take` one by one, and durable together."""
         chosen = self._settings.sources.get(source)
         if chosen is None:
-            raise NotFound(f"没有名为 {source} 的来源", action="请在配置中添加 [sources.…]", english=f"no source {source}")
-        at = dt.datetime.now(dt.UTC)
-        header, refusal, answer = answer_to(raw, chosen.charset, chosen.acknowledgement, at)
-        kept = self._mailroom.keep_now(Received(source, Peer(peer, 0, ""), 0, 0, at, raw, header, refusal, answer))
-        return kept, kept.answer if kept.outcome == "repeated" else answer
+            raise NotFound("没有这个来源", action="请在配置中添加 [sources.…]", english="no such source")
+        received = [_received(source, chosen, piece, Peer(peer, 0, "")) for piece in pieces]
+        posted = [self._mailroom.post(item) for item in received]
+        return [_taken(chosen, item, future.result()) for item, future in zip(received, posted, strict=True)]
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+
+
+def _received(id: str, source: Source, piece: bytes | Fault, peer: Peer) -> Received:
+    at = dt.datetime.now(dt.UTC)
+    raw = piece.data if isinstance(piece, Fault) else piece
+    header, refusal = examined(raw, source.charset)
+    if isinstance(piece, Fault):
+        refusal = piece.refusal
+    answer = framed(acknowledgements(header, refusal, mode=source.acknowledgement, at=at))
+    return Received(id, peer, 0, 0, at, raw, header, refusal, answer)
+
+
+def _taken(source: Source, item: Received, kept: Kept) -> Taken:
+    """The answer follows what really became of the message: nothing that is not stored is acknowledged. Where enhanced mode asks for two,
+    it is the first."""
+    refusal, answer = item.refusal, item.answer
+    if kept.outcome == "refused":
+        refusal = kept.refusal or refused("not-stored")
+        answer = framed(acknowledgements(item.header, refusal, mode=source.acknowledgement))
+    elif kept.outcome == "repeated":
+        answer = kept.answer
+    frames = (event.data for event in Deframer().feed(answer) if isinstance(event, Frame))
+    return Taken(kept, next(frames, b""), refusal, item.control_id)
 
 
 def _terms(id: str, source: Source, settings: Settings) -> Terms:

@@ -1,29 +1,48 @@
 """From one submitted value back to the bytes it came from.
 
-A version of a submission names its version of the stay; that one's provenance names, for every value, the message and the mapping;
-the message names file, row and byte range; the raw store has the bytes. Nothing is recomputed: what is shown is what was kept.
+A version of a submission names its version of the stay; that one's provenance names, for every value, the message and the mapping.
+A row of a file names row and byte range, and the raw store has the bytes; an HL7 v2 message is in the ledger as it came, and the
+provenance names the field in it. What is shown is what was kept.
+
+One thing is worked out anew: what the messages of the stay say by themselves of a value for which the archived front sheet was taken.
+Beside it stands what was not taken, so that a conflict can be seen from both its sides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlmodel import Session, select
+import msgspec
+from sqlmodel import Session, col, select
 
+from adapters.hl7v2 import message as hl7v2
 from adapters.hqms.header import Header
 from adapters.hqms.tables import Row
 from gateway.cases import stays
+from gateway.cases.assembly import assemble
+from gateway.cases.known import FACTS_PLACE
 from gateway.intake.journal import Journal
+from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.reading import FrontSheet
 from gateway.model import paths
-from gateway.model.errors import FileRefused, NotFound, UnusableInput
+from gateway.model.errors import ConfigurationError, FileRefused, NotFound, UnusableInput
+from gateway.model.facts import Facts
 from gateway.model.provenance import Layer
+from gateway.model.stay import Stay
 from gateway.reporting import submissions
+from gateway.settings import Source
 from gateway.store.ledger import Ledger
-from gateway.store.tables import Message, SourceFile, StayVersion
+from gateway.store.tables import InboundMessage, Message, SourceFile, StayFacts, StayVersion
+from gateway.store.vault import Vault
 from mappings.layout import layout
 from mappings.profile import profile
+
+MESSAGE = "v2:"
+"""How provenance names an HL7 v2 message: by this and its number in the ledger."""
+
+_DERIVED = " (derived)"
 
 
 @dataclass(frozen=True)
@@ -45,8 +64,25 @@ class SourceCell:
 
 
 @dataclass(frozen=True)
+class SourceField:
+    """Where a value stands in an HL7 v2 message. ``field`` counts as HL7 prints it (``DG1[2]-3``, ``PID-3[4]``); ``derived`` when the value
+    was computed from it. ``text`` is the field as it was sent, ``raw`` the whole segment (both empty where no single field says it)."""
+
+    source: str
+    control_id: str
+    event: str
+    received_at: str
+    segment: str
+    field: str
+    derived: bool
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True)
 class Origin:
-    """One layer that bore on the value, newest first: a message, or a person's correction (``by``, ``at``, ``reason``)."""
+    """One source that spoke of the value: a row of a file (``cell``), an HL7 v2 message (``said``), or a person's correction (``by``,
+    ``at``, ``reason``). ``stands`` for the one whose value was taken."""
 
     message: str
     mapping: str
@@ -54,11 +90,13 @@ class Origin:
     at: str = ""
     reason: str = ""
     cell: SourceCell | None = None
+    said: SourceField | None = None
+    stands: bool = False
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The way of one submitted value."""
+    """The way of one submitted value; ``origins`` with the one that stands first."""
 
     submission: str
     platform: str
@@ -72,8 +110,9 @@ class Trace:
     origins: tuple[Origin, ...]
 
 
-def trace(ledger: Ledger, journal: Journal, submission: str, field: str) -> Trace:
-    """Trace ``field`` (the platform's code) of a submission or one of its versions. Raises `NotFound` or `UnusableInput`."""
+def trace(ledger: Ledger, journal: Journal, submission: str, field: str, *, sources: Mapping[str, Source] | None = None) -> Trace:
+    """Trace ``field`` (the platform's code) of a submission or one of its versions. ``sources`` are those of the settings: a message that
+    does not declare its character set is read by that of its source. Raises `NotFound` or `UnusableInput`."""
     with ledger.read() as session:
         version = submissions.version(session, submission)
         column = profile(version.platform).layout.by_code.get(field)
@@ -87,7 +126,9 @@ def trace(ledger: Ledger, journal: Journal, submission: str, field: str) -> Trac
         canonical = paths.get(stay, column.path) if column.path else None
         kept = stay.verbatim.get(column.path, "") if canonical is None else ""
         layers = [layer for layer in reversed(stay.provenance.layers) if layer.fields is None or column.path in layer.fields]
-        origins = tuple(_origin(session, journal, layer, column.path) for layer in layers)
+        layers += _not_taken(session, ledger.vault, stay, stay_version, column.path, layers)
+        look = _Look(session, ledger.vault, journal, sources or {}, column.path)
+        origins = tuple(look.origin(layer, stands=layer is layers[0]) for layer in layers)
     return Trace(
         submission=version.id,
         platform=version.platform,
@@ -107,15 +148,83 @@ def _shown(value: object) -> str:
     return str(code) if code is not None else "" if value is None else str(value)
 
 
-def _origin(session: Session, journal: Journal, layer: Layer, path: str) -> Origin:
-    file_id, _, number = layer.message.rpartition("#")
-    if layer.by or not file_id:
-        return Origin(layer.message, layer.mapping, layer.by, layer.at, layer.reason)
-    file = session.get(SourceFile, file_id)
-    message = session.exec(select(Message).where(Message.file_id == file_id, Message.row == int(number))).first()
-    if file is None or message is None:
-        raise NotFound("账本中没有这条来源记录", english=f"no message {layer.message}")
-    return Origin(layer.message, layer.mapping, cell=_cell(journal, file, message, path))
+def _not_taken(
+    session: Session, vault: Vault, stay: Stay, version: StayVersion, path: str, layers: Sequence[Layer]
+) -> Iterator[Layer]:
+    """The message that states a value for which an archived front sheet was taken. Entries of lists are left out: they have no position
+    that messages and sheet share."""
+    if "[" in path or all(layer.fields is not None for layer in layers):
+        return
+    statement = (
+        select(StayFacts.sealed_facts)
+        .join(InboundMessage, col(InboundMessage.id) == col(StayFacts.message_id))
+        .where(StayFacts.stay_id == version.stay_id, InboundMessage.received_at <= version.created_at)
+    )
+    facts = [msgspec.json.decode(vault.open(sealed, FACTS_PLACE), type=Facts) for sealed in session.exec(statement)]
+    alone = assemble(stay.identity, facts).stay.provenance.origin(path) if facts else None
+    if alone is not None and alone.message.startswith(MESSAGE) and all(layer.message != alone.message for layer in layers):
+        yield alone
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks up what layers say of one path."""
+
+    session: Session
+    vault: Vault
+    journal: Journal
+    sources: Mapping[str, Source]
+    path: str
+
+    def origin(self, layer: Layer, *, stands: bool) -> Origin:
+        file_id, _, number = layer.message.rpartition("#")
+        cell = said = None
+        if not layer.by and layer.message.startswith(MESSAGE):
+            said = self._field(int(layer.message.removeprefix(MESSAGE)), (layer.fields or {}).get(self.path, ""))
+        elif not layer.by and file_id:
+            cell = self._cell(file_id, int(number))
+        return Origin(layer.message, layer.mapping, layer.by, layer.at, layer.reason, cell, said, stands)
+
+    def _cell(self, file_id: str, row: int) -> SourceCell:
+        file = self.session.get(SourceFile, file_id)
+        message = self.session.exec(select(Message).where(Message.file_id == file_id, Message.row == row)).first()
+        if file is None or message is None:
+            raise NotFound("账本中没有这条来源记录", english=f"no message {file_id}#{row}")
+        return _cell(self.journal, file, message, self.path)
+
+    def _field(self, message_id: int, place: str) -> SourceField:
+        row = self.session.get(InboundMessage, message_id)
+        if row is None:
+            raise NotFound("账本中没有这条来源消息", english=f"no message {MESSAGE}{message_id}")
+        source = self.sources.get(row.source)
+        charset, longest = (source.charset, source.longest_mb << 20) if source is not None else ("", hl7v2.LONGEST)
+        message = hl7v2.Message.read(self.vault.open(row.sealed_raw, RAW_PLACE), charset=charset, longest=longest)
+        field = place.removesuffix(_DERIVED)
+        text, raw = _said(message, field)
+        return SourceField(
+            source=row.source,
+            control_id=row.control_id,
+            event=row.event,
+            received_at=row.received_at.isoformat(timespec="milliseconds"),
+            segment=raw[:3],
+            field=field,
+            derived=place.endswith(_DERIVED),
+            text=text,
+            raw=raw,
+        )
+
+
+def _said(message: hl7v2.Message, field: str) -> tuple[str, str]:
+    """A field as sent, and its segment."""
+    try:
+        spot = hl7v2.path(field)
+    except ConfigurationError:  # a name of our own for what no single field says
+        return "", ""
+    segments = message.all(spot.segment)
+    if spot.occurrence > len(segments):
+        return "", ""
+    segment = segments[spot.occurrence - 1]
+    return segment.at(spot) or "", segment.text
 
 
 def _cell(journal: Journal, file: SourceFile, message: Message, path: str) -> SourceCell:

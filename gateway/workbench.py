@@ -1,172 +1,235 @@
 """A throwaway ledger for the time of one command: what a running gateway would make of these files, without an installation.
 
-Messages and front sheets go through the very code that a server runs (raw store, mailroom rows, assembling), in the given order, so a
-command can assemble stays from several senders and the archived file. Everything lies in a temporary folder under a key of its own
-and is gone afterwards.
+Messages and front sheets go through the very code that a server runs, in the given order, so a command can assemble stays from several
+senders and the archived file. Everything lies in a temporary folder under a key of its own and is gone afterwards.
+
+What people are told names the file and the number of the message (from 0) or row (from 1), never the ids of the throwaway ledger.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlmodel import col, select
+from msgspec.structs import replace
+from sqlmodel import Session, col, select
 
-from adapters.hl7v2.batch import Fault, messages_of
-from adapters.hl7v2.dialect import dialect, recognised
+from adapters.hl7v2.batch import Fault
+from adapters.hl7v2.dialect import dialect
 from adapters.hl7v2.message import Message
+from adapters.hl7v2.message_file import dialect_of, pieces_of, whole
 from adapters.hl7v2.refusal import MessageRefused
-from conformance.checks.finding import Finding
-from gateway.assembling import Assembler
-from gateway.cases.assembly import assemble
+from conformance.checks.between_rows import BetweenRows, RowIdentity
+from conformance.checks.finding import Finding, Severity
+from gateway.assembling import Assembler, Desk
+from gateway.cases import stays
+from gateway.cases.assembly import SETTINGS, assemble
 from gateway.cases.known import KnownInLedger
-from gateway.importing import Importer
-from gateway.intake.journal import Journal
+from gateway.intake.batches import batched
 from gateway.intake.mailroom import RAW_PLACE
-from gateway.model.errors import FileRefused
+from gateway.intake.reading import FrontSheet, RowOutcome
+from gateway.model.facts import Facts
+from gateway.model.provenance import Layer
 from gateway.model.stay import Stay
+from gateway.reporting.drafts import checker_for
 from gateway.reporting.preparing import Preparer
 from gateway.settings import Source
 from gateway.store.ledger import Ledger
-from gateway.store.tables import InboundMessage, StayRow, StayVersion
+from gateway.store.tables import InboundMessage, StayRow
 from gateway.store.vault import Vault
+from gateway.told import Place, Told
 
-_ENVELOPES = (b"MSH", b"FHS", b"BHS", b"\x0bMSH", b"\x0bBHS", b"\x0bFHS")
-LARGEST = 256 << 20
+BATCH_ROWS = 250
 
-
-def holds_messages(path: Path) -> bool:
-    """Whether a file holds HL7 v2 messages, by its first bytes or its name."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except OSError:
-        return False
-    return head.startswith(_ENVELOPES) or path.suffix.lower() in (".hl7", ".hl7v2")
+_MESSAGE_ID = re.compile(r"\bv2:\d+\b")
 
 
-def pieces_of(path: Path) -> Iterator[tuple[int, bytes | Fault]]:
-    """The messages of a file, counted from 0. Raises `FileRefused` for a file that cannot be opened or is too large."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise FileRefused("over-limit", f"文件超过 {LARGEST >> 20} MiB", action="请拆分后再读取", english="file too large")
-        data = path.read_bytes()
-    except OSError:
-        raise FileRefused("unreadable", f"文件“{path.name}”无法读取", action="请检查路径和权限", english="unreadable") from None
-    yield from enumerate(messages_of(data))
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A stay as assembled. ``outcome`` holds it as if it were one row: that of its front sheet, with what was repaired there, else its
+    first message. ``layout`` is the layout of its front sheet, empty without one."""
 
+    file: str
+    outcome: RowOutcome
+    layout: str
+    told: tuple[Told, ...]
+    cancelled: bool
 
-def dialect_for(raw: bytes, named: str) -> str:
-    """The dialect of a message: the named one, else the built-in one that recognises it, else ``standard``. Raises `MessageRefused`
-    for a message that cannot be read and `ConfigurationError` for an unknown name."""
-    if named:
-        dialect(named)
-        return named
-    found = recognised(Message.read(raw))
-    return found.id if found is not None else "standard"
+    @property
+    def stay(self) -> Stay:
+        """The stay itself."""
+        assert self.outcome.stay is not None, "what was made is a stay"
+        return self.outcome.stay
 
 
 @dataclass
 class Workbench:
-    """The throwaway installation. ``organisation`` is the code of the institution that the messages come from."""
+    """The throwaway installation. ``organisation`` and its name are those of the institution that the messages come from.
+
+    ``sheets`` are the front-sheet files that were taken, ``between_rows`` is what their rows say about each other, ``refused_rows`` are
+    those that are no stays, with their file and its layout."""
 
     ledger: Ledger
-    importer: Importer
     organisation: str
+    organisation_name: str = ""
+    sheets: list[Path] = field(default_factory=list)
+    between_rows: list[Told] = field(default_factory=list)
+    refused_rows: list[tuple[str, str, RowOutcome]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._preparer = Preparer(self.ledger.vault, ())
         self._sources: dict[str, Source] = {}
+        self._places: dict[str, Place] = {}
+        """Messages by their name in provenance."""
+        self._refused: list[Told] = []
+        self._rows: dict[str, tuple[str, RowOutcome]] = {}
+        """Rows by their name in provenance: layout of the file, and what was read without the stay."""
 
-    def take_messages(self, path: Path, named: str) -> list[str]:
-        """Take all messages of a file; why any of them was refused (for people). Raises `FileRefused`."""
-        refusals = []
-        for index, piece in pieces_of(path):
-            try:
-                raw = piece if isinstance(piece, bytes) else None
-                if raw is None:
-                    assert isinstance(piece, Fault)
-                    raise piece.refusal
-                self._receive(raw, dialect_for(raw, named), f"{path.name}#{index}")
-            except MessageRefused as refusal:
-                refusals.append(f"{path.name} 第 {index + 1} 条：{refusal}")
+    def take_messages(self, path: Path, named: str) -> int:
+        """Take all messages of a file; how many. Raises `FileRefused`, and `ConfigurationError` for an unknown dialect."""
+        if named:
+            dialect(named)
+        taken = 0
+        with self.ledger.write() as session:
+            for index, piece in pieces_of(path):
+                place = Place(path.name, index)
+                try:
+                    row = self._received(piece, named)
+                except MessageRefused as refusal:
+                    self._refused.append(_of_message(place, refusal.reason, "error", str(refusal), refusal.english))
+                    continue
+                session.add(row)
+                session.flush()
+                self._places[f"v2:{row.id}"] = place
+                taken += 1
+        return taken
+
+    def take_sheet(self, path: Path, encoding: str | None = None) -> None:
+        """Take a front-sheet file, after all messages before it. Raises `FileRefused`."""
+        sheet = FrontSheet(path, encoding=encoding)
+        self._assemble()
+        layout = sheet.header.layout.id
+        between = BetweenRows(checker_for(layout)[1])
+        for outcomes in batched(sheet.outcomes(), BATCH_ROWS):
+            with self.ledger.write() as session:
+                desk = Desk(session, self.ledger, self._preparer, {})
+                for outcome in outcomes:
+                    stay = outcome.stay
+                    if stay is None:
+                        self.refused_rows.append((path.name, layout, outcome))
+                        continue
+                    name = f"{path.name}#{outcome.row}"
+                    self._rows[name] = layout, RowOutcome(outcome.row, "read", repairs=outcome.repairs)
+                    desk.file(name, stay, stay.organisation.code or "")
+                    key = (stay.record_number, str(stay.admission_number), stay.discharge.time)
+                    identity = RowIdentity.of(outcome.row, key, (stay.organisation.code, stay.organisation.name))
+                    self.between_rows += [Told(Place(path.name, outcome.row), finding) for finding in between.meet(identity)]
+                desk.rebuild_all()
+        self.sheets.append(path)
+
+    def made(self) -> Iterator[Made]:
+        """Every stay, in the order in which they were first heard of."""
         self._assemble()
         with self.ledger.read() as session:
-            statement = select(InboundMessage).where(
-                col(InboundMessage.state).in_(("refused", "parked")), InboundMessage.peer != ""
-            )
-            for row in session.exec(statement):
-                if row.peer.startswith(f"{path.name}#"):
-                    refusals.append(f"{path.name} 第 {int(row.peer.rpartition('#')[2]) + 1} 条：{row.note}")
-        return refusals
+            ids = select(StayRow.id).where(col(StayRow.absorbed_into).is_(None)).order_by(col(StayRow.id))
+            for id in session.exec(ids).all():
+                assert id is not None, "a stored row has an id"
+                yield self._made(session, id)
 
-    def take_file(self, path: Path) -> int:
-        """Take a front-sheet file; how many rows were refused. Raises `FileRefused`."""
-        with path.open("rb") as source:
-            file, _ = self.importer.receive(source, path.name)
-        done = self.importer.read(file.id)
-        if done.state == "refused":
-            raise FileRefused(done.reason, done.message)
-        return done.rows_refused
-
-    def stays(self) -> Iterator[tuple[Stay, tuple[Finding, ...], bool]]:
-        """Every stay with the findings of assembling it, and whether its admission was cancelled."""
+    def left(self) -> list[Told]:
+        """The messages that are part of no stay, and why: those that cannot be read, that wait for a stay, that could not be processed, or
+        that say nothing."""
+        self._assemble()
+        severities: dict[str, Severity] = {"refused": "error", "parked": "error", "waiting": "error", "ignored": "info"}
+        told = list(self._refused)
         with self.ledger.read() as session:
-            known = KnownInLedger(session, self.ledger.vault)
-            rows = list(session.exec(select(StayRow).where(col(StayRow.absorbed_into).is_(None)).order_by(col(StayRow.id))))
-            for row in rows:
-                assert row.id is not None, "a stored row has an id"
-                version = session.exec(
-                    select(StayVersion).where(StayVersion.stay_id == row.id, StayVersion.number == row.current)
-                ).one()
-                stay = known.body(version)
-                facts, filed = known.facts_of(row.id), known.filed(row.id)
-                if not facts:
-                    yield stay, (), False
-                    continue
-                made = assemble(stay.identity, facts, filed[0] if filed else None, filed_at=filed[1] if filed else "")
-                yield made.stay, made.findings, made.cancelled
-
-    def waiting(self) -> list[tuple[str, str]]:
-        """Messages that belong to no stay yet: (file#index, why)."""
-        with self.ledger.read() as session:
-            statement = select(InboundMessage.peer, InboundMessage.note).where(InboundMessage.state == "waiting")
-            return list(session.exec(statement.order_by(col(InboundMessage.id))))
-
-    def _receive(self, raw: bytes, name: str, place: str) -> None:
-        self._sources.setdefault(name, Source(kind="http", dialect=name, organisation=self.organisation))
-        with self.ledger.write() as session:
-            session.add(
-                InboundMessage(
-                    source=name,
-                    control_id="",
-                    digest=hashlib.sha256(raw).hexdigest(),
-                    peer=place,
-                    received_at=dt.datetime.now(dt.UTC),
-                    state="received",
-                    answer=b"",
-                    sealed_raw=self.ledger.vault.seal(raw, RAW_PLACE),
+            statement = select(InboundMessage).where(col(InboundMessage.state).in_(sorted(severities)))
+            for row in session.exec(statement.order_by(col(InboundMessage.id))):
+                english = f"the message is part of no stay: {row.state}"
+                told.append(
+                    _of_message(self._places[f"v2:{row.id}"], row.reason or row.state, severities[row.state], row.note, english)
                 )
-            )
+        return told
+
+    # -- inside
+
+    def _received(self, piece: bytes | Fault, named: str) -> InboundMessage:
+        raw = whole(piece)
+        name = dialect_of(Message.read(raw), named)
+        self._sources.setdefault(name, Source(kind="http", dialect=name, organisation=self.organisation))
+        return InboundMessage(
+            source=name,
+            control_id="",
+            digest=hashlib.sha256(raw).hexdigest(),
+            received_at=dt.datetime.now(dt.UTC),
+            state="received",
+            answer=b"",
+            sealed_raw=self.ledger.vault.seal(raw, RAW_PLACE),
+        )
 
     def _assemble(self) -> None:
-        preparer = Preparer(self.ledger.vault, ())
-        assembler = Assembler(self.ledger, self._sources, preparer, {})
+        assembler = Assembler(self.ledger, self._sources, self._preparer, {})
         while assembler.run():
             pass
 
+    def _made(self, session: Session, id: int) -> Made:
+        known = KnownInLedger(session, self.ledger.vault)
+        facts, filed = known.facts_of(id), known.filed(id)
+        stay, _ = stays.current(session, self.ledger.vault, id)
+        findings: tuple[Finding, ...] = ()
+        cancelled = False
+        if facts:
+            made = assemble(stay.identity, facts, filed[0] if filed else None, filed_at=filed[1] if filed else "")
+            stay, findings, cancelled = made.stay, made.findings, made.cancelled
+        if filed:
+            name = filed[0].provenance.layers[0].message
+            layout, read = self._rows[name]
+            place = Place(name.rpartition("#")[0], read.row)
+        else:
+            place = self._places[facts[0].message]
+            layout, read = "", RowOutcome(place.number, "read")
+        self._name(stay)
+        told = tuple(self._told(finding, facts, place) for finding in findings)
+        return Made(place.file, dataclasses.replace(read, stay=stay), layout, told, cancelled)
+
+    def _name(self, stay: Stay) -> None:
+        """The name of the institution (A02), where nobody stated it."""
+        own = bool(self.organisation_name) and stay.organisation.code == self.organisation
+        if own and not stay.organisation.name:
+            stay.organisation.name = self.organisation_name
+            stay.provenance.layers.append(Layer(SETTINGS, SETTINGS, {"organisation.name": "organisation.name"}))
+
+    def _told(self, finding: Finding, facts: Sequence[Facts], place: Place) -> Told:
+        """A finding of assembling with the message it speaks of by file and number; it is about the stay as a whole where it speaks of
+        none."""
+
+        def name(match: re.Match[str]) -> str:
+            return "{}#{}".format(*self._places[match[0]])
+
+        remarked = (
+            said for said in reversed(facts) if any((r.rule, (r.source,)) == (finding.rule, finding.fields) for r in said.remarks)
+        )
+        named = _MESSAGE_ID.search(finding.english)
+        about = named[0] if named else next((said.message for said in remarked), "")
+        message, english = (_MESSAGE_ID.sub(name, text) for text in (finding.message, finding.english))
+        return Told(self._places.get(about, place), replace(finding, message=message, english=english))
+
+
+def _of_message(place: Place, reason: str, severity: Severity, message: str, english: str) -> Told:
+    return Told(place, Finding(f"ZB-MESSAGE-{reason}", (), severity, message, english))
+
 
 @contextmanager
-def workbench(organisation: str = "", dictionaries: Path | None = None) -> Iterator[Workbench]:
+def workbench(organisation: str = "", organisation_name: str = "") -> Iterator[Workbench]:
     """A workbench for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="zhibao-") as name:
-        folder = Path(name)
-        key_file = folder / "zhibao.keys"
-        vault = Vault.create(key_file)
-        with Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}", vault) as ledger:
-            importer = Importer(ledger, Journal(folder / "raw", vault), key_file, (), {}, dictionaries=dictionaries)
-            yield Workbench(ledger, importer, organisation)
+        vault = Vault.create(Path(name) / "zhibao.keys")
+        with Ledger.open(f"sqlite:///{Path(name) / 'ledger.sqlite'}", vault) as ledger:
+            yield Workbench(ledger, organisation, organisation_name)

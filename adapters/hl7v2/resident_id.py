@@ -7,6 +7,7 @@ import re
 from typing import Literal
 
 from adapters.hl7v2.times import china_time
+from gateway.model.resident_id import check_character
 
 Verdict = Literal["right", "unchecked", "wrong", "other"]
 """``right``: 18 characters with the right check character; ``unchecked``: 15 digits with a possible birth date; ``wrong``: the shape
@@ -14,8 +15,6 @@ of 18 characters with a wrong check character or an impossible birth date; ``oth
 
 _EIGHTEEN = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _FIFTEEN = re.compile(r"[1-9][0-9]{14}")
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK = "10X98765432"
 
 
 def normalised(text: str) -> str:
@@ -26,7 +25,7 @@ def normalised(text: str) -> str:
 def verdict(number: str) -> Verdict:
     """What `normalised` text is by its shape."""
     if _EIGHTEEN.fullmatch(number):
-        return "right" if _CHECK[_remainder(number)] == number[17] and birth_date(number) else "wrong"
+        return "right" if check_character(number[:17]) == number[17] and birth_date(number) else "wrong"
     if _FIFTEEN.fullmatch(number) and china_time("19" + number[6:12]):
         return "unchecked"
     return "other"
@@ -40,7 +39,3 @@ def birth_date(number: str) -> str | None:
 def sex(number: str) -> str:
     """The sex (RC001) that character 17 of an 18-character number tells: odd is male."""
     return "1" if int(number[16]) % 2 else "2"
-
-
-def _remainder(number: str) -> int:
-    return sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number, strict=False)) % 11

@@ -18,6 +18,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from gateway.model.resident_id import check_character
 from gateway.model.values import completed_years
 from mappings.dictionary import Dictionaries, ValueSet
 
@@ -150,15 +151,11 @@ def multiple_of(value: float, unit: float) -> bool:
     return math.fmod(value, unit) == 0
 
 
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-
-
 def id18_checksum(number: str) -> bool:
     """Check digit of an 18-character resident ID (GB 11643, ISO 7064 MOD 11-2)."""
     if len(number) != 18 or not (number[:17].isascii() and number[:17].isdigit()):
         return False
-    total = sum(int(digit) * weight for digit, weight in zip(number, _WEIGHTS, strict=False))
-    return number[17].upper() == "10X98765432"[total % 11]
+    return number[17].upper() == check_character(number[:17])
 
 
 def id18_birth(number: str) -> str:

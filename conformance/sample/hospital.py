@@ -16,9 +16,10 @@ from random import Random
 
 from conformance.sample.clinical import CHILD_GROUPS, CaseMix, Story, case_mix
 from conformance.sample.moments import DAY, HOUR, day_of
-from conformance.sample.people import Patient, between, completed_years, make_patient, make_staff, pick
+from conformance.sample.people import Patient, between, make_patient, make_staff, pick
 from conformance.sample.stays import Record, front_sheet
 from conformance.sample.visits import Chart, Visit, draw_visit, open_chart
+from gateway.model.values import completed_years
 
 SEED = 20261124
 MONTHS = ("2026-08", "2026-09", "2026-10")

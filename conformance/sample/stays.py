@@ -11,8 +11,9 @@ from random import Random
 from conformance.sample.clinical import CaseMix
 from conformance.sample.costs import fees
 from conformance.sample.moments import DAY, HOUR, day_of, day_text, time_text
-from conformance.sample.people import COMMUNITIES, RECEIVERS, Staff, Team, between, completed_years, pick
+from conformance.sample.people import COMMUNITIES, RECEIVERS, Staff, Team, between, pick
 from conformance.sample.visits import Procedure, Visit
+from gateway.model.values import completed_years
 
 Record = dict[str, str]
 

@@ -11,7 +11,8 @@ from random import Random
 
 from conformance.sample.clinical import CHILD_GROUPS, CaseMix, Operation, Story
 from conformance.sample.moments import DAY, HOUR, day_of, day_text
-from conformance.sample.people import Patient, between, completed_years, pick
+from conformance.sample.people import Patient, between, pick
+from gateway.model.values import completed_years
 
 _CHRONIC = ("I10", "I25", "I48", "I69", "E04", "E11", "E78", "E79", "K76", "B18", "Z22", "N28", "N40", "M81", "C77", "C78", "C79")
 """Diagnoses that a patient still has at the next visit."""

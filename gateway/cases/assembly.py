@@ -5,7 +5,8 @@ it said, and a stay is never patched. What comes out is compared with what was r
 
 The way of a value: messages in order of their events (`timeline`), the newest statement for each path (`claims`) and folded lists
 (`diagnoses`, `procedures`, `pathology`, `medications`, `transfers`), brought together with the front sheet (`front_sheet`), corrections
-on top (`corrections`). Every value that a message supplied stands in that message's layer of provenance with the field it came from.
+on top (`corrections`), and without a front sheet what follows from all that (`computed`). Every value that a message supplied stands in
+that message's layer of provenance with the field it came from.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from conformance.checks.finding import Finding
 from gateway.cases.claims import Claim, Leaves, newest
+from gateway.cases.computed import compute
 from gateway.cases.conflicts import undone_event
 from gateway.cases.corrections import Correction, correct
 from gateway.cases.diagnoses import diagnoses, main_wanted
@@ -102,6 +104,8 @@ def assemble(
     _name(stay, identity, known, layers)
     stay.provenance.layers += layers.made()
     findings += correct(stay, corrections)
+    if sheet is None:
+        compute(stay)
     if diagnosed.unranked and stay.diagnoses.principal.condition is None:
         findings.append(main_wanted())
     findings += _remarks(line.messages)

@@ -31,8 +31,9 @@ FILED_PLACE = "filed_stay.body"
 NUMBER_PLACE = "merged_number.number"
 _REMEMBERED = 4096
 
-Outlines = OrderedDict[int, StayOutline]
-"""Outlines by stay, dropped when something about the stay changes."""
+Outlines = OrderedDict[int, tuple[datetime, StayOutline]]
+"""Outlines by stay, each with the time of the stay's last change: one that was read before another desk changed the stay, or within a
+transaction that was rolled back, is not used."""
 
 
 def china_text(at: datetime) -> str:
@@ -61,7 +62,7 @@ def shared_keys(session: Session, keys: Iterable[str]) -> set[str]:
 
 
 class KnownInLedger:
-    """`KnownStays` over one session. ``outlines`` is a memory that outlives it (by stay and version)."""
+    """`KnownStays` over one session. ``outlines`` is a memory that outlives it."""
 
     def __init__(self, session: Session, vault: Vault, outlines: Outlines | None = None) -> None:
         self._session = session
@@ -228,8 +229,8 @@ class KnownInLedger:
 
     def _outline(self, row: StayRow) -> StayOutline:
         assert row.id is not None, "a stored row has an id"
-        known = self._outlines.get(row.id)
-        if known is None:
+        changed, known = self._outlines.get(row.id, (None, None))
+        if known is None or changed != row.updated_at:
             version = self._current(row.id)
             stay = self._stay(version.sealed_body, STAY_PLACE) if version is not None else Stay()
             visits = frozenset(facts.visit.number for facts in self.facts_of(row.id) if facts.visit.number)
@@ -242,7 +243,7 @@ class KnownInLedger:
                 admitted_at=stay.admission.time or "",
                 discharged_at=stay.discharge.time or "",
             )
-            self._outlines[row.id] = known
+            self._outlines[row.id] = row.updated_at, known
             if len(self._outlines) > _REMEMBERED:
                 self._outlines.popitem(last=False)
         return known

@@ -1,44 +1,59 @@
-"""Commands on files, without a ledger: ``read``, ``explain``, ``check``, ``convert``."""
+"""Commands on files, without an installation: ``read``, ``explain``, ``check``, ``convert``.
+
+Front-sheet files by themselves stream through `gateway.convert`. As soon as one of the files holds HL7 v2 messages, all of them are
+assembled in the given order (`gateway.assembled`), which needs the throwaway ledger and so is imported only then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+from adapters.hl7v2.message_file import holds_messages
 from adapters.hqms.writer import DEFAULT_ENCODING, ENCODINGS
 from gateway import convert as work
+from gateway.commands.sources import SourcedCommand, sourced
 from gateway.model.errors import FileRefused
+from gateway.told import tell
 from mappings.layout import LAYOUT_FILES, layout
 from mappings.profile import platform_ids, profile
 
+if TYPE_CHECKING:
+    from gateway.assembled import Order
+    from gateway.workbench import Workbench
+
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 WORKERS = click.option("--workers", default=2, show_default=True, help="读取进程数 / worker processes")
-ENCODING = click.option("--encoding", help="文件编码，默认自动识别 / encoding of the files")
+ENCODING = click.option("--encoding", help="首页文件编码，默认自动识别 / encoding of front-sheet files")
 PLATFORM = click.option("--platform", type=click.Choice(platform_ids()), help="平台 / platform")
+ORGANISATION = click.option(
+    "--organisation",
+    default="",
+    metavar="CODE",
+    help="消息所属机构的代码（A01），默认取首页文件中的 / code of the institution that the messages come from",
+)
+ORGANISATION_NAME = click.option("--organisation-name", default="", metavar="NAME", help="消息所属机构的名称（A02）/ its name")
+
+Files = list[tuple[Path, str]]
+"""Files, each with the ``--source`` in front of it."""
 
 
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        else:
-            yield path
-
-
-def _each_file(
-    paths: tuple[Path, ...], do: Callable[[Path], None], refused: Callable[[Path, FileRefused], None]
-) -> tuple[int, int]:
-    """Run ``do`` over all files; (files used, files refused). A refused file does not stop the others."""
+def _each_file(files: Files, do: Callable[[Path, str], bool], refused: Callable[[Path, FileRefused], None]) -> tuple[int, int]:
+    """Run ``do``, which says whether it could use anything, over all files; (files used, files refused). A refused file does not stop
+    the others."""
     used = bad = 0
-    for path in _files(paths):
+    for path, source in files:
         try:
-            do(path)
-            used += 1
+            if do(path, source):
+                used += 1
+            else:
+                bad += 1
         except FileRefused as refusal:
             bad += 1
             refused(path, refusal)
@@ -55,72 +70,167 @@ def _tell(path: Path, refusal: FileRefused) -> None:
     click.echo(f"{path.name}：{refusal}", err=True)
 
 
-@click.command(help="读取首页文件，每行输出一条 JSON，不用数据库 / read files to JSON lines, no database")
+@click.command(
+    cls=SourcedCommand,
+    help="读取首页文件和 HL7 v2 消息，每行输出一条 JSON，不用数据库 / read front sheets and HL7 v2 messages to JSON lines, no database",
+)
 @PATHS
 @ENCODING
 @WORKERS
 @click.option("--json", "as_json", is_flag=True, help="输出 JSON（默认即是）/ JSON lines (the default)")
 def read(paths: tuple[Path, ...], encoding: str | None, workers: int, as_json: bool) -> int:  # noqa: ARG001 - kept stable
+    from gateway.commands.messages import Readers
+
+    readers = Readers()
     rows_refused = 0
 
-    def do(path: Path) -> None:
+    def do(path: Path, source: str) -> bool:
         nonlocal rows_refused
-        for batch in work.run(path, "read", encoding=encoding, workers=workers):
+        messages = holds_messages(path)
+        batches = readers.read(path, source) if messages else work.run(path, "read", encoding=encoding, workers=workers)
+        usable = not messages
+        for batch in batches:
             rows_refused += batch.refused
+            usable = usable or batch.refused < batch.rows
             _print(batch.lines)
+        return usable
 
     def refused(path: Path, refusal: FileRefused) -> None:
         line = {"file": path.name, "message_index": None, "kind": "file", "outcome": "refused", "reason": str(refusal)}
         _print([work.json_line({**line, "record": None})])
 
-    return _exit_code(*_each_file(paths, do, refused), findings=rows_refused > 0)
+    return _exit_code(*_each_file(sourced(paths), do, refused), findings=rows_refused > 0)
 
 
-@click.command(help="逐例说明为什么上报或不上报 / explain for each stay why it is due or not")
+@click.command(cls=SourcedCommand, help="逐例说明为什么上报或不上报 / explain for each stay why it is due or not")
 @PATHS
 @ENCODING
 @WORKERS
+@ORGANISATION
+@ORGANISATION_NAME
 @click.option("--platform", required=True, type=click.Choice(platform_ids()), help="平台 / platform")
-def explain(paths: tuple[Path, ...], encoding: str | None, workers: int, platform: str) -> int:
+def explain(
+    paths: tuple[Path, ...], encoding: str | None, workers: int, organisation: str, organisation_name: str, platform: str
+) -> int:
+    files = sourced(paths)
     rows_refused = 0
 
-    def do(path: Path) -> None:
+    def do(path: Path, source: str) -> bool:  # noqa: ARG001 - of messages only
         nonlocal rows_refused
         for batch in work.run(path, "explain", encoding=encoding, workers=workers, platform=platform):
             rows_refused += batch.refused
             _print(batch.lines)
+        return True
 
-    return _exit_code(*_each_file(paths, do, _tell), findings=rows_refused > 0)
+    if not _with_messages(files):
+        return _exit_code(*_each_file(files, do, _tell), findings=rows_refused > 0)
+
+    from gateway.assembled import Order, batches
+
+    with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+        for batch in batches(bench, Order("explain", platform)):
+            rows_refused += batch.refused
+            _print(batch.lines)
+        left = [told for told in bench.left() if told.finding.blocks]
+        for place, finding in left:
+            click.echo(f"{place.file}#{place.number}：{finding.message}", err=True)
+        return _exit_code(used, bad, findings=bool(rows_refused or left))
 
 
-@click.command(help="校验首页文件，每个问题一行 JSON / check files, a JSON line per finding")
+@click.command(
+    cls=SourcedCommand,
+    help="校验首页文件、由消息汇成的病例或消息本身，每个问题一行 JSON / check front sheets, stays or messages, a JSON line per finding",
+)
 @PATHS
 @ENCODING
 @WORKERS
 @PLATFORM
+@ORGANISATION
+@ORGANISATION_NAME
 @click.option(
     "--dictionaries", type=click.Path(path_type=Path, exists=True, file_okay=False), help="补充字典目录 / further code lists"
 )
-def check(paths: tuple[Path, ...], encoding: str | None, workers: int, platform: str | None, dictionaries: Path | None) -> int:
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="structure|FILE",
+    help="只核对 HL7 v2 消息本身：structure 按标准的结构，或约定文件，可重复 / check messages by the standard's structure or a profile",
+)
+def check(
+    paths: tuple[Path, ...],
+    encoding: str | None,
+    workers: int,
+    platform: str | None,
+    organisation: str,
+    organisation_name: str,
+    dictionaries: Path | None,
+    profiles: tuple[str, ...],
+) -> int:
+    files = sourced(paths)
+    if profiles:
+        return _check_messages(files, profiles)
     errors = rows_refused = 0
 
-    def do(path: Path) -> None:
+    def take(batch: work.Batch) -> None:
         nonlocal errors, rows_refused
+        errors += batch.errors
+        rows_refused += batch.refused
+        _print(batch.lines)
+
+    def do(path: Path, source: str) -> bool:  # noqa: ARG001 - of messages only
         for line in work.file_findings(path, encoding=encoding, dictionaries=dictionaries):
             click.echo(line)
         options: dict[str, Any] = {"encoding": encoding, "workers": workers, "dictionaries": dictionaries}
         for batch in work.run(path, "check", platform=platform or "", **options):
-            errors += batch.errors
-            rows_refused += batch.refused
+            take(batch)
+        return True
+
+    if not _with_messages(files):
+        return _exit_code(*_each_file(files, do, _tell), findings=bool(errors or rows_refused))
+
+    from gateway.assembled import Order, unchecked
+
+    order = Order("check", platform or "", dictionaries=dictionaries)
+    with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+        for path in bench.sheets:
+            _print(list(work.file_findings(path, encoding=encoding, dictionaries=dictionaries)))
+        if not bench.sheets:
+            _print(list(unchecked(order)))
+        for batch in _assembled(bench, order):
+            take(batch)
+        return _exit_code(used, bad, findings=bool(errors or rows_refused))
+
+
+def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
+    """The structure of messages, by the standard or by profiles."""
+    from adapters.hl7v2.profile import read_profile
+    from gateway.commands.messages import conformance
+
+    wanted = [None if name == "structure" else read_profile(Path(name)) for name in profiles]
+    findings = False
+
+    def do(path: Path, source: str) -> bool:  # noqa: ARG001 - the structure does not depend on the dialect
+        nonlocal findings
+        if not holds_messages(path):
+            raise FileRefused("not-messages", "不是 HL7 v2 消息文件", action="--profile 只用于消息", english="no HL7 v2 messages")
+        usable = False
+        for batch in conformance(path, wanted):
+            findings = findings or batch.errors > 0
+            usable = usable or batch.refused < batch.rows
             _print(batch.lines)
+        return usable
 
-    return _exit_code(*_each_file(paths, do, _tell), findings=bool(errors or rows_refused))
+    used, bad = _each_file(files, do, _tell)
+    return _exit_code(used, bad, findings=findings)
 
 
-@click.command(help="转换为平台自己的文件 / convert to the platform's own file")
+@click.command(cls=SourcedCommand, help="转换为平台自己的文件 / convert to the platform's own file")
 @PATHS
 @ENCODING
 @WORKERS
+@ORGANISATION
+@ORGANISATION_NAME
 @click.option("--to", "platform", required=True, type=click.Choice(platform_ids()), help="平台 / platform")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="输出目录 / output folder")
 @click.option("--layout", "target", type=click.Choice(list(LAYOUT_FILES)), help="版式，默认为平台现行版式 / layout")
@@ -129,11 +239,14 @@ def convert(
     paths: tuple[Path, ...],
     encoding: str | None,
     workers: int,
+    organisation: str,
+    organisation_name: str,
     platform: str,
     out: Path,
     target: str | None,
     out_encoding: str,
 ) -> int:
+    files = sourced(paths)
     chosen = layout(target) if target else profile(platform).layout
     out.mkdir(parents=True, exist_ok=True)
     part = out / ".converting.csv"
@@ -145,20 +258,62 @@ def convert(
     ):
         rendered.write(",".join(chosen.columns) + "\r\n")
 
-        def do(path: Path) -> None:
+        def do(path: Path, source: str) -> bool:  # noqa: ARG001 - of messages only
             batches = work.run(path, "convert", encoding=encoding, workers=workers, platform=platform, target=chosen.id)
             for batch in _with_progress(batches, path):
                 _take(batch, rendered, found, months, counts)
+            return True
 
-        used, bad = _each_file(paths, do, _tell)
+        if not _with_messages(files):
+            unit = "行"
+            used, bad = _each_file(files, do, _tell)
+        else:
+            from gateway.assembled import Order
+
+            unit = "例"
+            with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+                for batch in _assembled(bench, Order("convert", platform, chosen.id)):
+                    _take(batch, rendered, found, months, counts)
     name = work.file_name(months, chosen.id)
     if used:
         part.replace(out / name)
     else:
         part.unlink()
-    summary = f"读取 {counts['rows']} 行，写出 {counts['written']} 行，拒收 {counts['refused']} 行，错误 {counts['errors']} 项"
-    click.echo(f"{summary}：{out / name}", err=True)
+    counted = f"读取 {counts['rows']} {unit}，写出 {counts['written']} {unit}"
+    click.echo(f"{counted}，拒收 {counts['refused']} 行，错误 {counts['errors']} 项：{out / name}", err=True)
     return _exit_code(used, bad, findings=bool(counts["errors"] or counts["refused"]))
+
+
+def _with_messages(files: Files) -> bool:
+    return any(holds_messages(path) for path, _ in files)
+
+
+@contextmanager
+def _bench(files: Files, encoding: str | None, organisation: str, name: str) -> Iterator[tuple[Workbench, int, int]]:
+    """A workbench with all files on it, in their order; (it, files used, files refused)."""
+    from gateway.assembled import organisation_of
+    from gateway.workbench import workbench
+
+    code = organisation or organisation_of((path for path, _ in files if not holds_messages(path)), encoding)
+    with workbench(code, name) as bench:
+
+        def do(path: Path, source: str) -> bool:
+            if holds_messages(path):
+                return bench.take_messages(path, source) > 0
+            bench.take_sheet(path, encoding)
+            return True
+
+        yield (bench, *_each_file(files, do, _tell))
+
+
+def _assembled(bench: Workbench, order: Order) -> Iterator[work.Batch]:
+    """What a command makes of the stays on the bench, and what there is to say of messages that are part of none."""
+    from gateway.assembled import batches
+
+    yield from batches(bench, order)
+    left = work.Batch()
+    tell(bench.left(), left)
+    yield left
 
 
 def _take(batch: work.Batch, rendered: TextIO, found: TextIO, months: set[str], counts: dict[str, int]) -> None:

@@ -15,7 +15,10 @@ class SourcedCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with_value = {
-            name for p in self.params if isinstance(p, click.Option) and not (p.is_flag or p.count) for name in (*p.opts, *p.secondary_opts)
+            name
+            for p in self.params
+            if isinstance(p, click.Option) and not (p.is_flag or p.count)
+            for name in (*p.opts, *p.secondary_opts)
         }
         kept: list[str] = []
         sources: list[str] = []
@@ -51,14 +54,12 @@ class SourcedCommand(click.Command):
 
 def sourced(paths: tuple[Path, ...]) -> list[tuple[Path, str]]:
     """The files of the current command, folders walked, each with the dialect that was named before it."""
-    ctx = click.get_current_context()
-    named: list[str] = ctx.meta.get(_KEY, [])
-    found: list[tuple[Path, str]] = []
-    for position, path in enumerate(paths):
-        source = named[position] if position < len(named) else ""
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            found += [(file, source) for file in files]
-        else:
-            found.append((path, source))
-    return found
+    named: list[str] = click.get_current_context().meta.get(_KEY, [])
+    return [(file, source) for path, source in zip(paths, named, strict=True) for file in walked(path)]
+
+
+def walked(path: Path) -> list[Path]:
+    """A file by itself, or the files of a folder in order, hidden ones left out."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

@@ -3,8 +3,8 @@
 Senders wait for the commit that has their message in it; whatever arrives meanwhile goes into the next one. So a message costs a share of a
 flush to disk instead of one of its own, and no positive acknowledgement leaves before its message would survive a crash.
 
-A repeated message (same source, control id and bytes) is not stored again and gets the answer that was stored with it. The same
-control id with other bytes is stored and marked.
+A repeated message (same source, control id and bytes, line ends at its very end apart: files and bodies come with and without them) is not
+stored again and gets the answer that was stored with it. The same control id with other bytes is stored and marked.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Room:
 
 
 class Mailroom:
-    """A `Keeper` over the ledger. `start` and `stop` its writer; `keep` from any event loop, `keep_now` from any thread."""
+    """A `Keeper` over the ledger. `start` and `stop` its writer; `keep` from any event loop, `post` from any thread."""
 
     def __init__(self, ledger: Ledger, room: Room | None = None, *, free_bytes: Any = None) -> None:
         self._ledger = ledger
-        self._room = room or Room()
+        self.room = room or Room()
         self._free_bytes = free_bytes
         self._arrived = threading.Condition()
         self._pending: list[tuple[Received, Future[Kept]]] = []
@@ -75,15 +75,12 @@ class Mailroom:
 
     async def keep(self, received: Received) -> Kept:
         """See `Keeper.keep`."""
-        return await asyncio.wrap_future(self._enqueue(received))
+        return await asyncio.wrap_future(self.post(received))
 
-    def keep_now(self, received: Received) -> Kept:
-        """As `keep`, for a caller that may block."""
-        return self._enqueue(received).result()
-
-    def _enqueue(self, received: Received) -> Future[Kept]:
+    def post(self, received: Received) -> Future[Kept]:
+        """As `keep`, for a caller that waits by itself; messages are kept in the order in which they are posted."""
         future: Future[Kept] = Future()
-        if self._full():
+        if self.crowded or self._disk_low():
             future.set_result(Kept.not_kept(refused("over-capacity")))
             return future
         with self._arrived:
@@ -94,9 +91,13 @@ class Mailroom:
             self._arrived.notify()
         return future
 
-    def _full(self) -> bool:
-        low = self._free_bytes is not None and self._free_bytes() < self._room.free_bytes
-        return low or self.waiting >= self._room.waiting
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits to be assembled that no more is taken."""
+        return self.waiting >= self.room.waiting
+
+    def _disk_low(self) -> bool:
+        return self._free_bytes is not None and self._free_bytes() < self.room.free_bytes
 
     def _run(self) -> None:
         while True:
@@ -121,7 +122,7 @@ class Mailroom:
 
     def _write(self, received: Sequence[Received]) -> list[Kept]:
         vault = self._ledger.vault
-        digests = [hashlib.sha256(item.raw).hexdigest() for item in received]
+        digests = [hashlib.sha256(item.raw.rstrip(b"\r\n")).hexdigest() for item in received]
         sealed = [vault.seal(item.raw, RAW_PLACE) for item in received]
         with self._ledger.write() as session:
             known = _known(session, received)

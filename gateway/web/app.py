@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from gateway.access.accounts import Door
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
-from gateway.web import batches, files, operations, overview, sessions, submissions
+from gateway.web import batches, files, operations, overview, sessions, sources, submissions
 from gateway.web.requests import answer_error
 
 _HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.state.gateway = gateway
     app.state.door = Door(gateway.ledger)
     app.add_exception_handler(ZhibaoError, answer_error)
-    for module in (sessions, files, submissions, batches, operations, overview):
+    for module in (sessions, files, sources, submissions, batches, operations, overview):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")

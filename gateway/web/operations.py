@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, func, select
 
 from gateway.audit.log import Event, export, record
 from gateway.reporting.tally import tally
-from gateway.store.tables import AuditEntry, SourceFile
+from gateway.runtime import Gateway
+from gateway.store.ledger import now
+from gateway.store.tables import AuditEntry, InboundMessage, SourceFile
 from gateway.web.requests import Actor, InGateway
+from gateway.web.sources import OPEN, Standing, counts, standings
 from mappings.profile import profile
 
 router = APIRouter(tags=["operations 运行"])
@@ -26,16 +31,33 @@ SICK_AFTER = 60.0
 
 @router.get("/healthz", summary="健康状态 / health")
 def healthz(gateway: InGateway) -> JSONResponse:
-    """200 when the ledger answers and every loop works, 503 otherwise; the body says what is wrong."""
+    """200 when the ledger answers and every loop works, 503 otherwise; the body says what is wrong. ``warnings`` are what a person should
+    look at although the gateway itself works: a source that is silent, messages that are parked."""
+    warnings: list[str] = []
     faults = [f"{loop.name}: failing for {loop.failing_for:.0f} s" for loop in gateway.loops if loop.failing_for > SICK_AFTER]
     try:
         with gateway.ledger.read() as session:
             session.exec(select(AuditEntry.seq).limit(1)).first()
+            warnings = [warning for standing in standings(session, gateway) for warning in _warnings(standing)]
     except SQLAlchemyError as error:
         faults.append(f"ledger: {type(error).__name__}")
     if gateway.importer.journal.free_bytes < gateway.importer.free_disk_bytes:
         faults.append("disk: nearly full, no files are taken")
-    return JSONResponse({"status": "ok" if not faults else "faulty", "faults": faults}, status_code=503 if faults else 200)
+    if gateway.mailroom.crowded:
+        faults.append(f"mailroom: {gateway.mailroom.waiting} messages wait to be assembled, no more are taken")
+    body: dict[str, Any] = {"status": "ok" if not faults else "faulty", "faults": faults}
+    if warnings:
+        body["warnings"] = warnings
+    return JSONResponse(body, status_code=503 if faults else 200)
+
+
+def _warnings(standing: Standing) -> Iterator[str]:
+    if standing.silence is None:
+        yield f"source {standing.id}: no message yet"
+    elif standing.silent:
+        yield f"source {standing.id}: no message for {standing.silence.total_seconds() / 60:.0f} min"
+    if parked := standing.open["parked"]:
+        yield f"source {standing.id}: {parked} messages parked"
 
 
 @router.get("/metrics", summary="Prometheus 指标 / metrics", response_class=Response)
@@ -48,6 +70,12 @@ def metrics(gateway: InGateway) -> Response:
     rows = Gauge("zhibao_rows", "Rows of all files by outcome", ("outcome",), registry=registry)
     entries = Gauge("zhibao_audit_entries", "Entries of the audit log", registry=registry)
     free = Gauge("zhibao_disk_free_bytes", "Free space for raw files", registry=registry)
+    messages = Gauge("zhibao_messages", "HL7 v2 messages by state", ("source", "state"), registry=registry)
+    age = Gauge("zhibao_messages_oldest_seconds", "Age of the oldest message in an open state", ("state",), registry=registry)
+    last = Gauge("zhibao_source_last_message_timestamp_seconds", "When the last message came", ("source",), registry=registry)
+    silent = Gauge("zhibao_source_silent", "1 for a source of which nothing was heard for too long", ("source",), registry=registry)
+    connections = Gauge("zhibao_connections_open", "MLLP connections", ("source",), registry=registry)
+    registry.register(_Counted(gateway))
     with gateway.ledger.read() as session:
         for item in tally(session):
             submissions.labels(item.platform, item.ours, item.theirs).inc(item.count)
@@ -56,10 +84,55 @@ def metrics(gateway: InGateway) -> Response:
         for outcome, count in row_counts(session).items():
             rows.labels(outcome).set(count)
         entries.set(session.execute(select(func.max(AuditEntry.seq))).scalar() or 0)
+        for (source, state), count in counts(session).items():
+            messages.labels(source, state).set(count)
+        for standing in standings(session, gateway):
+            silent.labels(standing.id).set(standing.silent)
+            if standing.last is not None:
+                last.labels(standing.id).set(standing.last.timestamp())
+        for state in OPEN:
+            oldest = (
+                select(InboundMessage.received_at).where(InboundMessage.state == state).order_by(col(InboundMessage.id)).limit(1)
+            )
+            came = session.exec(oldest).first()
+            age.labels(state).set((now() - came).total_seconds() if came is not None else 0)
+    for id, counted in gateway.listening.counters.items():
+        connections.labels(id).set(counted.open)
     for loop in gateway.loops:
         late.labels(loop.name).set(loop.failing_for)
     free.set(gateway.importer.journal.free_bytes)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Counted(Collector):
+    """What the listeners have counted since the start."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._listeners = gateway.listening.counters
+
+    def collect(self) -> Iterable[Metric]:
+        """The counters as Prometheus wants them."""
+        for name, counter, help in (
+            ("connections", "connections", "Connections taken"),
+            ("messages_received", "received", "Messages that came over MLLP"),
+            ("messages_received_bytes", "received_bytes", "Bytes of messages that came over MLLP"),
+            ("messages_repeated", "repeated", "Messages that came again over MLLP"),
+        ):
+            whole = CounterMetricFamily(f"zhibao_{name}", help, labels=("source",))
+            for source, counters in self._listeners.items():
+                whole.add_metric((source,), getattr(counters, counter))
+            yield whole
+        for name, counter, label, help in (
+            ("messages_answered", "answered", "code", "Acknowledgements sent over MLLP"),
+            ("messages_refused", "refused", "reason", "Messages refused over MLLP"),
+            ("connections_turned_away", "turned_away", "reason", "Connections not taken"),
+            ("connections_closed", "closed", "reason", "Connections ended"),
+        ):
+            parts = CounterMetricFamily(f"zhibao_{name}", help, labels=("source", label))
+            for source, counters in self._listeners.items():
+                for word, count in dict(getattr(counters, counter)).items():
+                    parts.add_metric((source, word), count)
+            yield parts
 
 
 def row_counts(session: Session) -> dict[str, int]:

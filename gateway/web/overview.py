@@ -16,9 +16,10 @@ from sqlmodel import Session, col, func, select
 from gateway.reporting.states import NAMES, Ours, Theirs
 from gateway.reporting.tally import Tally, tally
 from gateway.store.ledger import now
-from gateway.store.tables import AuditEntry, SourceFile, StayRow
+from gateway.store.tables import AuditEntry, InboundMessage, SourceFile, StayRow
 from gateway.web.operations import row_counts
 from gateway.web.requests import InGateway
+from gateway.web.sources import Standing, standings
 from mappings.cadence import CHINA, Window
 from mappings.profile import Profile, profile
 
@@ -127,6 +128,26 @@ def left(row: WindowRow, window: Window, at: datetime, lang: str) -> tuple[str, 
     return text, "soon" if days <= 3 else "calm"
 
 
+KINDS = {"mllp": ("MLLP", "MLLP"), "http": ("HTTP", "HTTP"), "folder": ("文件夹", "folder")}
+"""How messages of a source come, in Chinese and English."""
+
+
+def heard(standing: Standing, lang: str) -> str:
+    """How long ago a source was last heard of, in words; for a silent one, that it is silent."""
+    silence = standing.silence
+    if silence is None:
+        return "还没有收到过消息" if lang == "zh" else "no message yet"
+    minutes = int(silence.total_seconds() // 60)
+    if minutes < 1 and not standing.silent:
+        return "刚刚" if lang == "zh" else "just now"
+    units = ((1440, "天", "d"), (60, "小时", "h"), (1, "分钟", "min"))
+    size, zh, en = next((unit for unit in units if minutes >= 2 * unit[0]), units[-1])
+    count = minutes // size
+    if standing.silent:
+        return f"已静默 {count} {zh}" if lang == "zh" else f"silent for {count} {en}"
+    return f"{count} {zh}前" if lang == "zh" else f"{count} {en} ago"
+
+
 @router.get("/", response_class=HTMLResponse)
 def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "zh") -> HTMLResponse:
     at = now()
@@ -134,6 +155,8 @@ def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "
         platforms = _platforms(session, gateway)
         recent = select(SourceFile).order_by(col(SourceFile.id).desc()).limit(8)
         facts: dict[str, Any] = {
+            "sources": standings(session, gateway),
+            "messages": session.execute(select(func.max(InboundMessage.id))).scalar() or 0,
             "files": session.execute(select(func.count()).select_from(SourceFile)).scalar_one(),
             "rows": row_counts(session),
             "stays": session.execute(select(func.count()).select_from(StayRow)).scalar_one(),
@@ -150,6 +173,8 @@ def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "
         platforms=platforms,
         totals=totals,
         columns=COLUMNS,
+        kinds=KINDS,
+        heard=lambda standing: heard(standing, lang),
         left=lambda row: left(row, row.window, at, lang),
         names=NAMES,
         faults=[loop.name for loop in gateway.loops if loop.failing_for],

@@ -10,11 +10,11 @@ import pytest
 from sqlmodel import col, select
 
 from conformance.checks.functions import filled
-from conformance.sample.people import check_digit
 from conformance.simulators.behaviour import Behaviour
 from conformance.simulators.ncpcs import Simulator
 from gateway.cases.stays import current
 from gateway.correcting import Correction, correct
+from gateway.model.resident_id import check_character
 from gateway.reporting.drafts import Drafter
 from gateway.reporting.submissions import findings_of
 from gateway.runtime import Gateway
@@ -213,7 +213,7 @@ def test_input_has_official_columns_and_nobody_real(name: str) -> None:
         for record in [BASE | line for line in lines]:
             assert record["A20"].startswith("99")
             assert record["A20"][6:14] == record["A13"].replace("-", "")
-            assert record["A20"][17] == check_digit(record["A20"][:17])
+            assert record["A20"][17] == check_character(record["A20"][:17])
             assert record["A01"].startswith("99")
             assert all(record[phone].startswith("1000") for phone in ("A27", "A35") if filled(record[phone]))
     told = {(line["A48"], line["A49"]) for line in table(SCENARIOS / name / "expected" / "submissions.csv")}
