@@ -10,9 +10,11 @@ A message whose processing fails is parked with its patient: what comes later fo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
@@ -22,7 +24,7 @@ from adapters.hl7v2.reading import FactsReader
 from adapters.hl7v2.refusal import MessageRefused
 from gateway.audit.log import Event, record
 from gateway.cases import stays
-from gateway.cases.assembly import Identity, assemble
+from gateway.cases.assembly import Assembled, Identity, assemble
 from gateway.cases.joining import JoinDecision, Key, decide, keys_of_stay, merge, of_front_sheet, row_key
 from gateway.cases.known import KnownInLedger, Outlines
 from gateway.intake.mailroom import RAW_PLACE
@@ -33,11 +35,12 @@ from gateway.reporting import submissions
 from gateway.reporting.preparing import Preparer
 from gateway.settings import Source
 from gateway.store.ledger import Ledger
-from gateway.store.tables import InboundMessage
+from gateway.store.tables import InboundMessage, StayRow
 
 TOGETHER = 300
 """Messages in one transaction."""
 
+_STATES = {"join": "assembled", "new": "assembled", "wait": "waiting", "apart": "ignored"}
 
 _OURS = frozenset(("failed", "no-source"))
 """Reasons that lie with us: such a message is parked and can be tried again."""
@@ -105,9 +108,16 @@ class Assembler:
     def _take(self, read: Sequence[_Read]) -> None:
         with self.ledger.write() as session:
             desk = Desk(session, self.ledger, self.preparer, self.reviewed, self.outlines)
+            said = [(item.facts, self.sources[item.source].organisation) for item in read if item.facts is not None]
+            desk.known.look_ahead(said)
+            lanes = {item.id: self._lane(item) for item in read}
+            parked = _parked(session, lanes.values())
             for item in read:
-                self._place(session, desk, item)
+                self._place(desk, item, behind=lanes[item.id] in parked)
             desk.rebuild_all()
+            events = [{"id": item.id, "event": item.facts.event, "lane": lanes[item.id]} for item in read if item.facts is not None]
+            if events:
+                session.execute(update(InboundMessage), events)
             record(session, *desk.events)
 
     def _take_alone(self, item: _Read) -> None:
@@ -124,24 +134,17 @@ class Assembler:
                 session.add(row)
                 record(session, Event("message.parked", f"v2:{item.id}", {"error": type(error).__name__}))
 
-    def _place(self, session: Session, desk: Desk, item: _Read) -> None:
-        row = session.get_one(InboundMessage, item.id)
-        session.add(row)
+    def _place(self, desk: Desk, item: _Read, *, behind: bool) -> None:
         if item.facts is None:
-            row.state, row.reason, row.note = ("parked" if item.reason in _OURS else "refused"), item.reason, item.note
-            desk.events.append(Event(f"message.{row.state}", f"v2:{item.id}", {"reason": item.reason}))
-            return
-        row.event, row.lane = item.facts.event, self._lane(item)
-        if row.lane and _parked(session, row.lane):
-            row.state, row.reason, row.note = "parked", "behind", "排在同一患者处理失败的消息之后"
-            return
-        if not _says_something(item.facts):
-            row.state, row.note = "ignored", "消息中没有需要的内容"
-            return
-        source = self.sources[item.source]
-        decision = desk.take(item.id, item.facts, source.organisation)
-        row.state = {"join": "assembled", "new": "assembled", "wait": "waiting", "apart": "ignored"}[decision.outcome]
-        row.note, row.stay_id = decision.reason, decision.stay
+            state = "parked" if item.reason in _OURS else "refused"
+            desk.settle(item.id, state, item.note, reason=item.reason)
+            desk.events.append(Event(f"message.{state}", f"v2:{item.id}", {"reason": item.reason}))
+        elif behind:
+            desk.settle(item.id, "parked", "排在同一患者处理失败的消息之后", reason="behind")
+        elif not _says_something(item.facts):
+            desk.settle(item.id, "ignored", "消息中没有需要的内容")
+        else:
+            desk.take(item.id, item.facts, self.sources[item.source].organisation)
 
     def _lane(self, item: _Read) -> str:
         """The blind index of a message's patient, by the best number it has."""
@@ -173,9 +176,12 @@ class Assembler:
             return len(rows)
 
 
-def _parked(session: Session, lane: str) -> bool:
-    statement = select(InboundMessage.id).where(InboundMessage.lane == lane, InboundMessage.state == "parked").limit(1)
-    return session.exec(statement).first() is not None
+def _parked(session: Session, lanes: Iterable[str]) -> set[str]:
+    """Of some lanes, those in which a message is parked."""
+    statement = select(InboundMessage.lane).where(
+        col(InboundMessage.lane).in_(sorted({*lanes} - {""})), InboundMessage.state == "parked"
+    )
+    return set(session.exec(statement.distinct()))
 
 
 def _says_something(facts: Facts) -> bool:
@@ -197,6 +203,8 @@ class Desk:
         self.events: list[Event] = []
         self._concerned: dict[int, tuple[Identity, str, str]] = {}
         """Stay to identity, what made the new version, and the actor."""
+        self._settled: dict[int, dict[str, Any]] = {}
+        """Message to what its row says from now on."""
 
     def take(self, message_id: int, facts: Facts, organisation: str) -> JoinDecision:
         """Lay one message on its stay; where it went."""
@@ -210,7 +218,12 @@ class Desk:
             self._call_waiting(organisation, self.known.add_keys(stay, _lasting(decision.keys)))
         elif decision.outcome == "wait":
             self.known.join(message_id, facts, None, decision.keys)
+        self.settle(message_id, _STATES[decision.outcome], decision.reason, stay=decision.stay)
         return decision
+
+    def settle(self, message_id: int, state: str, note: str, *, reason: str = "", stay: int | None = None) -> None:
+        """Note what became of a message."""
+        self._settled[message_id] = {"id": message_id, "state": state, "reason": reason, "note": note, "stay_id": stay}
 
     def file(self, message: str, body: Stay, organisation: str) -> int:
         """Lay a front sheet on its stay, which messages or persons have a say in, too; the stay."""
@@ -229,24 +242,38 @@ class Desk:
         self._concern(stay_id, current.identity, made_by, actor)
 
     def rebuild_all(self) -> dict[int, stays.Recorded]:
-        """Rebuild every stay that something was laid on, and bring its submissions up to date."""
+        """Rebuild every stay that something was laid on, bring its submissions up to date, and write all down."""
+        self.known.gather(self._concerned)
+        # held here, so that the session knows them and recording need not look up each
+        rows = {row.id: row for row in self._session.exec(select(StayRow).where(col(StayRow.id).in_(sorted(self._concerned))))}
         recorded: dict[int, stays.Recorded] = {}
+        owed: list[submissions.Owed] = []
         while self._concerned:
             stay_id, (identity, made_by, actor) = self._concerned.popitem()
-            recorded[stay_id] = self._rebuild(stay_id, identity, made_by, actor)
+            recorded[stay_id] = self._rebuild(rows[stay_id], identity, made_by, actor, owed)
+        self.events += submissions.draft(self._session, owed, self._reviewed)
+        self.known.flush()
+        if self._settled:
+            self._session.execute(update(InboundMessage), [*self._settled.values()])
         return recorded
 
     # -- inside
 
     def _open(self) -> int:
-        return stays.open_row(self._session)
+        stay = stays.open_row(self._session)
+        self.known.opened(stay)
+        return stay
 
     def _lay(self, stay: int, message_id: int, facts: Facts, organisation: str, decision: JoinDecision) -> None:
         self.known.keep_filed(stay)
         for other in decision.absorbed:
             self._absorb(other, stay, organisation)
         self.known.join(message_id, facts, stay)
-        self._concern(stay, self._identity(stay, facts, organisation), f"v2:{message_id}")
+        identity = self._identity(stay, facts, organisation)
+        if self.known.outdated(stay, facts):
+            self._take_in(stay, identity, f"v2:{message_id}")
+        else:
+            self._concern(stay, identity, f"v2:{message_id}")
 
     def _identity(self, stay: int, facts: Facts, organisation: str) -> Identity:
         earlier = self._concerned.get(stay)
@@ -265,18 +292,25 @@ class Desk:
             if surviving and old != surviving:
                 self.known.merged(organisation, old, surviving)
         for move in moves:
+            if move.into == move.stay:
+                continue  # it was moved before, and is still found under the old number
             if move.into is not None:
                 self._absorb(move.stay, move.into, organisation)
-                self._concern(move.into, self._identity(move.into, facts, organisation), facts.message)
+                self._take_in(move.into, self._identity(move.into, facts, organisation), facts.message)
             else:
                 outline = self.known.outline(move.stay)
                 number = 0 if move.number_taken else outline.admission_number or 0
                 self.known.keep_filed(move.stay)
-                self._concern(move.stay, (organisation, surviving, number), facts.message)
+                self._take_in(move.stay, (organisation, surviving, number), facts.message)
                 keys = [Key("patient", (organisation, surviving))]
                 if number:
                     keys.append(Key("admission", (organisation, surviving, str(number))))
                 self.known.add_keys(move.stay, keys)
+
+    def _take_in(self, stay: int, identity: Identity, made_by: str) -> None:
+        """Something was laid on a stay that changes what joining sees of it: the next message is to find it as if it had been rebuilt."""
+        self._concern(stay, identity, made_by)
+        self.known.remember(stay, self._assemble(stay, identity).stay)
 
     def _absorb(self, stay: int, into: int, organisation: str) -> None:
         """Two stays are one: what was reported of the absorbed one is taken back."""
@@ -296,38 +330,32 @@ class Desk:
             if decision.outcome != "join" or decision.stay is None:
                 continue
             self._lay(decision.stay, message_id, facts, organisation, decision)
-            row = self._session.get_one(InboundMessage, message_id)
-            row.state, row.note, row.stay_id = "assembled", decision.reason, decision.stay
-            self._session.add(row)
+            self.settle(message_id, "assembled", decision.reason, stay=decision.stay)
             self.known.add_keys(decision.stay, _lasting(decision.keys))
 
     def _concern(self, stay: int, identity: Identity, made_by: str, actor: str = "zhibao") -> None:
         self._concerned[stay] = (identity, made_by, actor)
 
-    def _rebuild(self, stay_id: int, identity: Identity, made_by: str, actor: str) -> stays.Recorded:
-        facts = self.known.facts_of(stay_id)
-        filed = self.known.filed(stay_id)
-        assembled = assemble(
-            identity,
-            facts,
-            filed[0] if filed is not None else None,
-            self.known.corrections(stay_id),
-            filed_at=filed[1] if filed is not None else "",
-        )
+    def _assemble(self, stay_id: int, identity: Identity) -> Assembled:
+        filed, filed_at = self.known.filed(stay_id) or (None, "")
+        return assemble(identity, self.known.facts_of(stay_id), filed, self.known.corrections(stay_id), filed_at=filed_at)
+
+    def _rebuild(self, row: StayRow, identity: Identity, made_by: str, actor: str, owed: list[submissions.Owed]) -> stays.Recorded:
+        assert row.id is not None, "a stored row has an id"
+        assembled = self._assemble(row.id, identity)
         made = self._preparer.prepare(assembled.stay, findings=assembled.findings, cancelled=assembled.cancelled)
-        key = row_key(assembled.stay, (f.visit.number for f in facts if f.visit.number))
+        key = row_key(assembled.stay, (f.visit.number for f in self.known.facts_of(row.id) if f.visit.number))
         version = stays.NewVersion(
             self.known.index(key), made.window, made.digest, made.sealed_body, made_by, by_person=actor != "zhibao"
         )
-        recorded = stays.revise(self._session, stay_id, version)
-        self.known.forget(stay_id)
-        self.known.add_keys(stay_id, _lasting(keys_of_stay(assembled.stay)))
+        recorded = stays.revise(self._session, row.id, version)
+        self.known.recorded(row.id, assembled.stay, row.updated_at)
+        self.known.add_keys(row.id, _lasting(keys_of_stay(assembled.stay)))
         if recorded.changed:
-            owed = submissions.Owed(stay_id, recorded.version_id, made.window, made.drafts)
+            owed.append(submissions.Owed(row.id, recorded.version_id, made.window, made.drafts))
             self.events.append(
-                Event("stay.recorded", f"stay:{stay_id}.{recorded.number}", {"message": made_by, "state": assembled.state}, actor)
+                Event("stay.recorded", f"stay:{row.id}.{recorded.number}", {"message": made_by, "state": assembled.state}, actor)
             )
-            self.events += submissions.draft(self._session, [owed], self._reviewed)
         return recorded
 
 

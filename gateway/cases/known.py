@@ -6,17 +6,19 @@ Keys are blind indexes, everything else is sealed; outlines are read off the cur
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, exists, insert, update
+from sqlalchemy import and_, delete, exists, insert, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
 
 from gateway.cases.corrections import Correction
-from gateway.cases.joining import Key, StayOutline
+from gateway.cases.joining import Key, StayOutline, keys_of
 from gateway.cases.stays import STAY_PLACE
 from gateway.model.facts import Facts
 from gateway.model.stay import Stay
@@ -61,21 +63,60 @@ def shared_keys(session: Session, keys: Iterable[str]) -> set[str]:
     return found
 
 
+@dataclass(slots=True)
+class _Row:
+    """A stay as it was looked up: when it changed last, what made its current version, whether its front sheet is kept already."""
+
+    changed: datetime
+    made_by: str = ""
+    filed: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the current version is a front sheet that is kept nowhere else."""
+        return not self.filed and "#" in self.made_by
+
+
 class KnownInLedger:
-    """`KnownStays` over one session. ``outlines`` is a memory that outlives it."""
+    """`KnownStays` over one session. ``outlines`` is a memory that outlives it.
+
+    A transaction asks the same of hundreds of messages. So `look_ahead` and `gather` look up at once what will be asked, answers are
+    remembered, and what messages say is written by `flush`, all rows of a table at once.
+    """
 
     def __init__(self, session: Session, vault: Vault, outlines: Outlines | None = None) -> None:
         self._session = session
         self._vault = vault
-        self._outlines: Outlines = outlines if outlines is not None else OrderedDict()
+        self._lasting: Outlines = outlines if outlines is not None else OrderedDict()
+        self._numbers: dict[str, str] = {}
+        self._stays: dict[str, list[int]] = {}
+        self._awaited: set[str] = set()
+        self._rows: dict[int, _Row] = {}
+        self._outlines: dict[int, StayOutline] = {}
+        self._said: dict[int, dict[int, Facts]] = {}
+        self._corrections: dict[int, list[Correction]] = {}
+        self._new_facts: dict[int, dict[str, Any]] = {}
+        self._new_waiting: dict[int, set[str]] = {}
+        self._new_keys: list[dict[str, Any]] = []
 
     # -- what joining asks
+
+    def look_ahead(self, messages: Iterable[tuple[Facts, str]]) -> None:
+        """Look up at once what joining these messages (each with its organisation) will ask."""
+        messages = list(messages)
+        self._look_up_numbers(
+            {(organisation, facts.patient.record_number) for facts, organisation in messages if facts.patient.record_number}
+        )
+        keys = {key for facts, organisation in messages for key in keys_of(facts, organisation) if key.kind != "person"}
+        self._look_up({self.index(key) for key in keys})
+        own = (self._stays[self.index(key)] for key in keys if key.kind in ("admission", "visit"))
+        self.gather({stay for stays in own for stay in stays})
 
     def surviving(self, organisation: str, record_number: str) -> str:
         """See `KnownStays.surviving`."""
         seen = {record_number}
-        while (row := self._session.get(MergedNumber, self._vault.index("merged", organisation, record_number))) is not None:
-            record_number = self._vault.open(row.sealed_number, NUMBER_PLACE).decode()
+        while next_ := self._merged_into(organisation, record_number):
+            record_number = next_
             if record_number in seen:
                 return record_number
             seen.add(record_number)
@@ -83,46 +124,63 @@ class KnownInLedger:
 
     def stays(self, key: Key) -> Sequence[StayOutline]:
         """See `KnownStays.stays`."""
-        statement = (
-            select(StayRow)
-            .join(StayKey, col(StayKey.stay_id) == col(StayRow.id))
-            .where(StayKey.index == self.index(key))
-            .order_by(col(StayRow.id))
-        )
-        return [self._outline(row) for row in self._session.exec(statement)]
+        index = self.index(key)
+        self._look_up({index})
+        return [self.outline(stay) for stay in self._stays[index]]
 
     def outline(self, stay: int) -> StayOutline:
-        """The outline of one stay."""
-        return self._outline(self._session.get_one(StayRow, stay))
+        """The outline of one stay, with all that was laid on it so far."""
+        self._make_out({stay})
+        return self._outlines[stay]
 
-    def forget(self, stay: int) -> None:
-        """Something about a stay has changed: its outline is read anew."""
-        self._outlines.pop(stay, None)
+    def outdated(self, stay: int, facts: Facts) -> bool:
+        """Whether the outline of a stay may be another one since a message was laid on it: it takes something back, or states what the
+        outline does not."""
+        outline = self._outlines[stay]
+        times = {"admission.time": outline.admitted_at, "discharge.time": outline.discharged_at}
+        return (
+            bool(facts.cancels)
+            or (facts.patient.record_number or outline.record_number) != outline.record_number
+            or (facts.patient.resident_id or outline.resident_id) != outline.resident_id
+            or (facts.visit.admission_number or outline.admission_number) != outline.admission_number
+            or any((fact.value or "") != times[fact.path] for fact in facts.facts if fact.path in times)
+        )
 
     def facts_of(self, stay: int) -> Sequence[Facts]:
         """See `KnownStays.facts_of`."""
-        statement = select(StayFacts.sealed_facts).where(StayFacts.stay_id == stay).order_by(col(StayFacts.message_id))
-        return [self._facts(sealed) for sealed in self._session.exec(statement)]
+        said = self._said[stay] if stay in self._said else self._heard({stay})[stay]
+        return [said[message_id] for message_id in sorted(said)]
 
     def waiting(self, keys: Iterable[Key]) -> Sequence[Facts]:
         """See `KnownStays.waiting`."""
-        wanted = sorted({self.index(key) for key in keys})
-        ids = select(WaitingKey.message_id).where(col(WaitingKey.index).in_(wanted)).distinct()
+        wanted = {self.index(key) for key in keys}
+        self._look_up(wanted)
+        if self._awaited.isdisjoint(wanted):
+            return []
+        self.flush()
+        ids = select(WaitingKey.message_id).where(col(WaitingKey.index).in_(sorted(wanted))).distinct()
         statement = select(StayFacts.sealed_facts).where(col(StayFacts.message_id).in_(ids))
         return [self._facts(sealed) for sealed in self._session.exec(statement.order_by(col(StayFacts.message_id)))]
 
     # -- what assembling asks
 
+    def gather(self, stays: Iterable[int]) -> None:
+        """Look up at once what assembling these stays will ask."""
+        stays = set(stays)
+        self._look_at(stays)
+        self._listen(stays)
+        if missing := stays - self._corrections.keys():
+            self._corrections.update(self._corrected(missing))
+
     def filed(self, stay: int) -> tuple[Stay, str] | None:
         """The archived front sheet of a stay and when it was filed (China time), if there is one. While neither messages nor persons had
         a say, the current version is it."""
-        row = self._session.get(FiledStay, stay)
-        if row is not None:
+        known = self._row(stay)
+        if known.filed:
+            row = self._session.get_one(FiledStay, stay)
             return self._stay(row.sealed_body, FILED_PLACE), china_text(row.filed_at)
-        version = self._current(stay)
-        if version is None or "#" not in version.made_by:
-            return None
-        return self._stay(version.sealed_body, STAY_PLACE), china_text(version.created_at)
+        version = self._current(stay) if known.plain else None
+        return (self._stay(version.sealed_body, STAY_PLACE), china_text(version.created_at)) if version is not None else None
 
     def body(self, version: StayVersion) -> Stay:
         """The stay as one version recorded it."""
@@ -130,11 +188,7 @@ class KnownInLedger:
 
     def corrections(self, stay: int) -> list[Correction]:
         """What persons put right, oldest first."""
-        statement = select(StayCorrection.sealed_body).where(StayCorrection.stay_id == stay).order_by(col(StayCorrection.id))
-        return [
-            msgspec.json.decode(self._vault.open(sealed, CORRECTION_PLACE), type=Correction)
-            for sealed in self._session.exec(statement)
-        ]
+        return self._corrections[stay] if stay in self._corrections else self._corrected({stay})[stay]
 
     def is_plain(self, stay: int) -> bool:
         """Whether neither messages nor persons had a say in a stay."""
@@ -145,52 +199,95 @@ class KnownInLedger:
 
     # -- what is written
 
+    def opened(self, stay: int) -> None:
+        """There is a new stay, and nothing is known of it."""
+        self._rows[stay] = _Row(now())
+        self._outlines[stay] = StayOutline(stay)
+        self._said[stay], self._corrections[stay] = {}, []
+
     def add_keys(self, stay: int, keys: Iterable[Key]) -> list[Key]:
         """Make a stay known under keys; those that are new to it."""
-        known = set(self._session.exec(select(StayKey.index).where(StayKey.stay_id == stay)))
-        fresh = {self.index(key): key for key in keys}
-        rows = [{"index": index, "stay_id": stay} for index in fresh if index not in known]
-        if rows:
-            self._session.execute(insert(StayKey), rows)
-        return [key for index, key in fresh.items() if index not in known]
+        indexes = {self.index(key): key for key in keys}
+        self._look_up(indexes.keys())
+        fresh = [index for index in indexes if stay not in self._stays[index]]
+        for index in fresh:
+            self._stays[index] = sorted((*self._stays[index], stay))
+        self._new_keys += [{"index": index, "stay_id": stay} for index in fresh]
+        return [indexes[index] for index in fresh]
 
     def join(self, message_id: int, facts: Facts, stay: int | None, waiting_for: Iterable[Key] = ()) -> None:
         """Note what a message says, of a stay or waiting for one."""
-        if stay is not None:
-            self.forget(stay)
         sealed = self._vault.seal(msgspec.json.encode(facts), FACTS_PLACE)
-        self._session.merge(StayFacts(message_id=message_id, stay_id=stay, sealed_facts=sealed))
-        self._session.execute(delete(WaitingKey).where(col(WaitingKey.message_id) == message_id))
-        indexes = {self.index(key) for key in waiting_for}
-        if stay is None and indexes:
-            self._session.execute(insert(WaitingKey), [{"index": index, "message_id": message_id} for index in sorted(indexes)])
+        self._new_facts[message_id] = {"message_id": message_id, "stay_id": stay, "sealed_facts": sealed}
+        if stay is None:
+            self._new_waiting[message_id] = {self.index(key) for key in waiting_for}
+            self._awaited |= self._new_waiting[message_id]
+            return
+        self._new_waiting.pop(message_id, None)
+        self._listen({stay})
+        self._said[stay][message_id] = facts
+        outline = self.outline(stay)
+        if facts.visit.number and facts.visit.number not in outline.visits:
+            self._outlines[stay] = msgspec.structs.replace(outline, visits=outline.visits | {facts.visit.number})
+
+    def remember(self, stay: int, body: Stay) -> None:
+        """The outline of a stay follows from this body from now on."""
+        visits = frozenset(facts.visit.number for facts in self.facts_of(stay) if facts.visit.number)
+        self._outlines[stay] = _outline(stay, body, visits)
+
+    def recorded(self, stay: int, body: Stay, at: datetime) -> None:
+        """A stay was recorded with this body; until another desk changes it, its outline holds."""
+        self.remember(stay, body)
+        self._keep(stay, at)
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        if self._new_facts:
+            upsert = self._upsert(StayFacts)
+            changed = {name: upsert.excluded[name] for name in ("stay_id", "sealed_facts")}
+            self._session.execute(
+                upsert.on_conflict_do_update(index_elements=["message_id"], set_=changed), [*self._new_facts.values()]
+            )
+            self._session.execute(delete(WaitingKey).where(col(WaitingKey.message_id).in_(sorted(self._new_facts))))
+        if waiting := [
+            {"index": i, "message_id": message} for message, indexes in self._new_waiting.items() for i in sorted(indexes)
+        ]:
+            self._session.execute(insert(WaitingKey), waiting)
+        if self._new_keys:
+            self._session.execute(insert(StayKey), self._new_keys)
+        self._new_facts, self._new_waiting, self._new_keys = {}, {}, []
 
     def file(self, stay: int, message: str, body: Stay) -> None:
         """Keep a front sheet beside what messages and persons say."""
         sealed = self._vault.seal(msgspec.json.encode(body), FILED_PLACE)
         self._session.merge(FiledStay(stay_id=stay, message=message, filed_at=now(), sealed_body=sealed))
+        self._row(stay).filed = True
 
     def keep_filed(self, stay: int) -> None:
         """Before messages or persons have a say for the first time: the current version, where it is a front sheet, becomes the one that
         `filed` gives from now on."""
-        version = self._current(stay)
-        if self._session.get(FiledStay, stay) is None and version is not None and "#" in version.made_by:
+        known = self._row(stay)
+        version = self._current(stay) if known.plain else None
+        if version is not None:
             body = self._vault.seal(self._vault.open(version.sealed_body, STAY_PLACE), FILED_PLACE)
-            row = FiledStay(stay_id=stay, message=version.made_by, filed_at=version.created_at, sealed_body=body)
-            self._session.add(row)
+            self._session.add(FiledStay(stay_id=stay, message=version.made_by, filed_at=version.created_at, sealed_body=body))
+            known.filed = True
 
     def add_correction(self, stay: int, correction: Correction) -> None:
         """Keep one act of a person."""
         sealed = self._vault.seal(msgspec.json.encode(correction), CORRECTION_PLACE)
         self._session.add(StayCorrection(stay_id=stay, at=now(), sealed_body=sealed))
+        self._corrections.pop(stay, None)
 
     def merged(self, organisation: str, old: str, surviving: str) -> None:
         """From now on ``surviving`` counts for ``old``."""
         index = self._vault.index("merged", organisation, old)
         self._session.merge(MergedNumber(index=index, sealed_number=self._vault.seal(surviving.encode(), NUMBER_PLACE)))
+        self._numbers[index] = surviving
 
     def absorb(self, stay: int, into: int) -> None:
         """``stay`` is the same as ``into``: everything known of it moves along, and it is found no more."""
+        self.flush()
         self.keep_filed(stay)
         self.keep_filed(into)
         for table in (StayFacts, StayCorrection):
@@ -206,8 +303,7 @@ class KnownInLedger:
         self._session.execute(delete(StayKey).where(col(StayKey.stay_id) == stay))
         for index in indexes:
             self._session.merge(StayKey(index=index, stay_id=into))
-        self.forget(stay)
-        self.forget(into)
+        self._forget_absorbed(stay, into)
         row = self._session.get_one(StayRow, stay)
         row.absorbed_into = into
         row.identity = self._vault.index("absorbed", str(stay))
@@ -220,6 +316,114 @@ class KnownInLedger:
 
     # -- inside
 
+    def _look_up(self, indexes: Set[str]) -> None:
+        """The stays known under keys, and whether messages wait for one."""
+        missing = sorted(indexes - self._stays.keys())
+        if not missing:
+            return
+        self._stays.update((index, []) for index in missing)
+        statement = select(StayKey.index, StayKey.stay_id).where(col(StayKey.index).in_(missing))
+        found = self._session.exec(statement.order_by(col(StayKey.stay_id))).all()
+        for index, stay in found:
+            self._stays[index].append(stay)
+        self._awaited.update(self._session.exec(select(WaitingKey.index).where(col(WaitingKey.index).in_(missing)).distinct()))
+        self._make_out({stay for _, stay in found})
+
+    def _look_up_numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
+        missing = sorted({self._vault.index("merged", *number) for number in numbers} - self._numbers.keys())
+        if not missing:
+            return
+        self._numbers.update((index, "") for index in missing)
+        for row in self._session.exec(select(MergedNumber).where(col(MergedNumber.index).in_(missing))):
+            self._numbers[row.index] = self._vault.open(row.sealed_number, NUMBER_PLACE).decode()
+
+    def _merged_into(self, organisation: str, record_number: str) -> str:
+        self._look_up_numbers([(organisation, record_number)])
+        return self._numbers[self._vault.index("merged", organisation, record_number)]
+
+    def _look_at(self, stays: Set[int]) -> None:
+        """Rows of stays."""
+        missing = sorted(stays - self._rows.keys())
+        if not missing:
+            return
+        statement = (
+            select(StayRow.id, StayRow.updated_at, StayVersion.made_by, FiledStay.stay_id)
+            .outerjoin(StayVersion, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current))
+            .outerjoin(FiledStay, col(FiledStay.stay_id) == StayRow.id)
+            .where(col(StayRow.id).in_(missing))
+        )
+        for stay, changed, made_by, filed in self._session.exec(statement):
+            self._rows[stay or 0] = _Row(changed, made_by or "", filed is not None)
+
+    def _make_out(self, stays: Set[int]) -> None:
+        """Outlines of stays."""
+        missing = sorted(stays - self._outlines.keys())
+        self._look_at(set(missing))
+        unknown = []
+        for stay in missing:
+            changed, outline = self._lasting.get(stay, (None, None))
+            if outline is not None and changed == self._rows[stay].changed:
+                self._outlines[stay] = outline
+            else:
+                unknown.append(stay)
+        if unknown:
+            self._read_outlines(unknown)
+
+    def _read_outlines(self, stays: Sequence[int]) -> None:
+        statement = (
+            select(StayRow.id, StayVersion.sealed_body)
+            .join(StayVersion, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current))
+            .where(col(StayRow.id).in_(stays))
+        )
+        bodies = {stay: self._stay(sealed, STAY_PLACE) for stay, sealed in self._session.exec(statement)}
+        for stay, said in self._heard(set(stays)).items():
+            visits = frozenset(facts.visit.number for facts in said.values() if facts.visit.number)
+            self._outlines[stay] = _outline(stay, bodies.get(stay) or Stay(), visits)
+            self._keep(stay, self._rows[stay].changed)
+
+    def _keep(self, stay: int, changed: datetime) -> None:
+        """Remember an outline beyond the transaction."""
+        self._lasting[stay] = changed, self._outlines[stay]
+        self._lasting.move_to_end(stay)
+        if len(self._lasting) > _REMEMBERED:
+            self._lasting.popitem(last=False)
+
+    def _listen(self, stays: Set[int]) -> None:
+        """Have at hand what messages said of stays."""
+        if missing := stays - self._said.keys():
+            self._said.update(self._heard(missing))
+
+    def _heard(self, stays: Set[int]) -> dict[int, dict[int, Facts]]:
+        """By stay and message, what the ledger has of messages."""
+        heard: dict[int, dict[int, Facts]] = {stay: {} for stay in stays}
+        statement = select(StayFacts.stay_id, StayFacts.message_id, StayFacts.sealed_facts)
+        for stay, message_id, sealed in self._session.exec(statement.where(col(StayFacts.stay_id).in_(sorted(stays)))):
+            heard[stay or 0][message_id] = self._facts(sealed)
+        return heard
+
+    def _corrected(self, stays: Set[int]) -> dict[int, list[Correction]]:
+        corrected: dict[int, list[Correction]] = {stay: [] for stay in stays}
+        statement = select(StayCorrection.stay_id, StayCorrection.sealed_body).where(col(StayCorrection.stay_id).in_(sorted(stays)))
+        for stay, sealed in self._session.exec(statement.order_by(col(StayCorrection.id))):
+            corrected[stay].append(msgspec.json.decode(self._vault.open(sealed, CORRECTION_PLACE), type=Correction))
+        return corrected
+
+    def _forget_absorbed(self, stay: int, into: int) -> None:
+        """What was remembered of two stays, now that they are one."""
+        for index, stays in self._stays.items():
+            if stay in stays:
+                self._stays[index] = sorted({*stays, into} - {stay})
+        for memory in (self._rows, self._said, self._corrections):
+            for one in (stay, into):
+                memory.pop(one, None)
+        absorbed, outline = self._outlines.pop(stay, None), self._outlines.get(into)
+        if absorbed is not None and outline is not None:
+            self._outlines[into] = msgspec.structs.replace(outline, visits=outline.visits | absorbed.visits)
+
+    def _row(self, stay: int) -> _Row:
+        self._look_at({stay})
+        return self._rows[stay]
+
     def _current(self, stay: int) -> StayVersion | None:
         row = self._session.get(StayRow, stay)
         if row is None:
@@ -227,29 +431,23 @@ class KnownInLedger:
         statement = select(StayVersion).where(StayVersion.stay_id == stay, StayVersion.number == row.current)
         return self._session.exec(statement).one_or_none()
 
-    def _outline(self, row: StayRow) -> StayOutline:
-        assert row.id is not None, "a stored row has an id"
-        changed, known = self._outlines.get(row.id, (None, None))
-        if known is None or changed != row.updated_at:
-            version = self._current(row.id)
-            stay = self._stay(version.sealed_body, STAY_PLACE) if version is not None else Stay()
-            visits = frozenset(facts.visit.number for facts in self.facts_of(row.id) if facts.visit.number)
-            known = StayOutline(
-                id=row.id,
-                record_number=stay.record_number or "",
-                admission_number=stay.admission_number,
-                resident_id=stay.patient.identity.number or "",
-                visits=visits,
-                admitted_at=stay.admission.time or "",
-                discharged_at=stay.discharge.time or "",
-            )
-            self._outlines[row.id] = row.updated_at, known
-            if len(self._outlines) > _REMEMBERED:
-                self._outlines.popitem(last=False)
-        return known
+    def _upsert(self, table: type[StayFacts]) -> Any:
+        return (sqlite_insert if self._session.get_bind().dialect.name == "sqlite" else postgresql_insert)(table)
 
     def _facts(self, sealed: bytes) -> Facts:
         return msgspec.json.decode(self._vault.open(sealed, FACTS_PLACE), type=Facts)
 
     def _stay(self, sealed: bytes, place: str) -> Stay:
         return msgspec.json.decode(self._vault.open(sealed, place), type=Stay)
+
+
+def _outline(stay: int, body: Stay, visits: frozenset[str]) -> StayOutline:
+    return StayOutline(
+        id=stay,
+        record_number=body.record_number or "",
+        admission_number=body.admission_number,
+        resident_id=body.patient.identity.number or "",
+        visits=visits,
+        admitted_at=body.admission.time or "",
+        discharged_at=body.discharge.time or "",
+    )
