@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
-from gateway.convert import WORK, Batch, Task, json_line
+from gateway.convert import WORK, Batch, Task, json_line, report_month
 from gateway.intake.reading import FrontSheet, RowOutcome
 from gateway.model.errors import FileRefused
 from gateway.reporting.drafts import Drafter, PlatformChoice, checker_for
@@ -96,11 +96,15 @@ class _Tasks:
         self._of_layout: dict[str, Task] = {}
 
     def of(self, file: str, sheet: str) -> Task:
-        """The task for a row of a file of layout ``sheet``, or for a stay without one."""
+        """The task for the next row of a file of layout ``sheet``, or for a stay without one."""
         source = sheet or OWN_LAYOUT
         if source not in self._of_layout:
             self._of_layout[source] = self._made(source)
-        return dataclasses.replace(self._of_layout[source], file=file)
+        task = dataclasses.replace(self._of_layout[source], file=file)
+        task.checker.report_month = report_month(file) if sheet else ""
+        if task.drafter is not None:
+            task.drafter.checker.report_month = task.checker.report_month
+        return task
 
     def _made(self, source: str) -> Task:
         _, checker = checker_for(source, dictionaries=self._order.dictionaries)

@@ -156,15 +156,15 @@ class Assembler:
         return self.ledger.vault.index("lane", organisation, number) if number else ""
 
     def retry(self, message_id: int, *, actor: str) -> int:
-        """Put a parked message and everything of its patient that waits behind it back; how many. Raises `NotFound`, or
-        `IllegalTransition` for a message that is not parked."""
+        """Put a parked message and everything of its patient that waits behind it back, or one that could not be read (its source's
+        character set may have been set since); how many. Raises `NotFound`, or `IllegalTransition` for any other message."""
         with self.ledger.write() as session:
             row = session.get(InboundMessage, message_id)
             if row is None:
                 raise NotFound("没有这条消息", english=f"no message {message_id}")
-            if row.state != "parked":
-                raise IllegalTransition("只有暂停处理的消息可以重新处理", english=f"not parked: {row.state}")
-            statement = select(InboundMessage).where(InboundMessage.state == "parked")
+            if row.state not in ("parked", "refused"):
+                raise IllegalTransition("只有暂停处理或拒收的消息可以重新处理", english=f"not parked or refused: {row.state}")
+            statement = select(InboundMessage).where(InboundMessage.state == row.state)
             statement = (
                 statement.where(InboundMessage.lane == row.lane) if row.lane else statement.where(InboundMessage.id == message_id)
             )

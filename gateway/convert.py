@@ -103,7 +103,9 @@ def run(
     arguments = (path.name, list(sheet.header.names), command, platform, target, str(dictionaries) if dictionaries else None)
     _, checker = checker_for(sheet.header.layout.id, dictionaries=dictionaries)
     rows = BetweenRows(checker)
-    for batch in ordered(_run, batched(sheet.table.uncut_rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments):
+    for batch in ordered(
+        _run, batched(sheet.table.uncut_rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments
+    ):
         for identity in batch.identities:
             for finding in rows.meet(identity):
                 _add(path.name, identity.row, finding, batch)

@@ -159,21 +159,20 @@ class Gateway:
         total = 0
         while count := self.assembler.run():
             total += count
-        if total:
             self.mailroom.recount()
         return total
 
     def take_messages(self, source: str) -> int:
-        """Take the messages of every settled file in a source's folder and move it to ``done``; how many files. A message that is not
-        stored keeps its file there, and what was stored is recognised when the file is taken again."""
+        """Take the messages of every settled file in a source's folder and move it to ``done``; how many files. A file of which
+        something was not stored stays there, and what was stored is recognised when the file is taken again."""
         folder = self.settings.path(self.settings.sources[source].path)
         folder.mkdir(parents=True, exist_ok=True)
         taken = 0
         for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
             if not self._settled(path):
                 continue
-            pieces = [piece if isinstance(piece, bytes) else piece.data for piece in messages_of(path.read_bytes())]
-            if any(self.listening.take(source, raw, peer="folder")[0].outcome == "refused" for raw in pieces):
+            pieces = messages_of(path.read_bytes(), longest=self.settings.sources[source].longest_mb << 20)
+            if any(piece.kept.outcome == "refused" for piece in self.listening.take_all(source, pieces, peer="folder")):
                 return taken
             self._move_to_done(path)
             taken += 1

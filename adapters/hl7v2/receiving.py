@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
-from adapters.hl7v2.acknowledgement import Acknowledgement, Mode, acknowledgements
+from adapters.hl7v2.acknowledgement import Acknowledgement
 from adapters.hl7v2.charset import read
 from adapters.hl7v2.framing import frame
 from adapters.hl7v2.header import Header
@@ -34,10 +32,3 @@ def header_of(raw: bytes) -> tuple[Header | None, MessageRefused | None]:
 def framed(answers: tuple[Acknowledgement, ...]) -> bytes:
     """Answers as they go out on a connection."""
     return b"".join(frame(answer.message) for answer in answers)
-
-
-def answer_to(raw: bytes, charset: str, mode: Mode, at: dt.datetime) -> tuple[Header | None, MessageRefused | None, bytes]:
-    """Header, refusal and unframed answer (the first, where enhanced mode gives two) of a message that came without a frame."""
-    header, refusal = examined(raw, charset)
-    answers = acknowledgements(header, refusal, mode=mode, at=at)
-    return header, refusal, answers[0].message if answers else b""

@@ -71,7 +71,8 @@ def healthy(config: Path) -> int:
 @CONFIG
 def trace(submission: str, field: str, config: Path) -> int:
     with _looking_at(config) as (settings, ledger):
-        found = tracing.trace(ledger, Journal(settings.raw_dir, ledger.vault), submission, field)
+        journal = Journal(settings.raw_dir, ledger.vault)
+        found = tracing.trace(ledger, journal, submission, field, sources=settings.sources)
     click.echo(msgspec.json.encode(asdict(found)).decode())
     return 0
 

@@ -102,6 +102,7 @@ class InboundMessage(Base, table=True):
     __table_args__ = (
         Index("ix_inbound_message_source_control_id", "source", "control_id"),
         Index("ix_inbound_message_state", "state", "id"),
+        Index("ix_inbound_message_arrival", "source", "received_at", "state"),
         Index("ix_inbound_message_lane", "lane", "state", "id"),
         {"sqlite_autoincrement": True},
     )

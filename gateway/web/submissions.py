@@ -220,7 +220,7 @@ def detail(id: str, gateway: InGateway, actor: Actor) -> list[VersionDetail]:  #
 @router.get("/submissions/{id}/trace/{field}", summary="一个上报值的来源 / where a submitted value came from")
 def trace_value(id: str, field: str, gateway: InGateway, actor: Actor) -> dict[str, Any]:
     """Shows source data, so the look itself is written to the audit log."""
-    found = trace(gateway.ledger, gateway.importer.journal, id, field)
+    found = trace(gateway.ledger, gateway.importer.journal, id, field, sources=gateway.settings.sources)
     with gateway.ledger.write() as session:
         record(session, Event("value.traced", found.submission, {"field": field}, actor))
     return asdict(found)

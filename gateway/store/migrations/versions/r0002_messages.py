@@ -36,6 +36,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_inbound_message_source_control_id", "inbound_message", ["source", "control_id"])
     op.create_index("ix_inbound_message_state", "inbound_message", ["state", "id"])
+    op.create_index("ix_inbound_message_arrival", "inbound_message", ["source", "received_at", "state"])
     op.create_index("ix_inbound_message_lane", "inbound_message", ["lane", "state", "id"])
     op.create_index(op.f("ix_inbound_message_stay_id"), "inbound_message", ["stay_id"])
     op.create_table(
