@@ -24,12 +24,12 @@ from adapters.hl7v2.reading import FactsReader
 from adapters.hl7v2.refusal import MessageRefused
 from gateway.audit.log import Event, record
 from gateway.cases import stays
-from gateway.cases.assembly import Assembled, Identity, assemble
+from gateway.cases.assembly import SETTINGS, Assembled, Identity, assemble
 from gateway.cases.joining import JoinDecision, Key, decide, keys_of_stay, merge, of_front_sheet, row_key
 from gateway.cases.known import KnownInLedger, Outlines
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.model.errors import IllegalTransition, NotFound
-from gateway.model.facts import Facts
+from gateway.model.facts import Fact, Facts
 from gateway.model.stay import Stay
 from gateway.reporting import submissions
 from gateway.reporting.preparing import Preparer
@@ -99,7 +99,10 @@ class Assembler:
         try:
             raw = self.ledger.vault.open(sealed, RAW_PLACE)
             message = Message.read(raw, charset=chosen.charset, longest=chosen.longest_mb << 20)
-            return _Read(id, source, self._readers[source].read(message, f"v2:{id}"))
+            facts = self._readers[source].read(message, f"v2:{id}")
+            if chosen.organisation_name and _says_something(facts):
+                facts.facts.append(Fact("organisation.name", chosen.organisation_name, SETTINGS))
+            return _Read(id, source, facts)
         except MessageRefused as refusal:
             return _Read(id, source, None, refusal.reason, str(refusal))
         except Exception as error:

@@ -108,7 +108,7 @@ def run(
     ):
         for identity in batch.identities:
             for finding in rows.meet(identity):
-                _add(path.name, identity.row, finding, batch)
+                tell(path.name, identity.row, finding, batch)
         yield batch
 
 
@@ -144,10 +144,11 @@ def _explain(task: Task, outcome: RowOutcome, batch: Batch) -> None:
 
 
 def _finding(task: Task, outcome: RowOutcome, finding: Finding, batch: Batch) -> None:
-    _add(task.file, outcome.row, finding, batch)
+    tell(task.file, outcome.row, finding, batch)
 
 
-def _add(file: str, row: int, finding: Finding, batch: Batch) -> None:
+def tell(file: str, row: int, finding: Finding, batch: Batch) -> None:
+    """Add a finding about a row (or message) to a batch as a JSON line."""
     batch.errors += finding.blocks
     line = {"file": file, "row": row, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
     batch.lines.append(json_line({**line, "message": finding.message, "english": finding.english}))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from conformance.checks.finding import Finding
-from gateway.convert import Batch, json_line
+from gateway.convert import Batch
+from gateway.convert import tell as tell_row
 
 
 class Place(NamedTuple):
@@ -26,6 +27,4 @@ class Told(NamedTuple):
 def tell(told: Iterable[Told], batch: Batch) -> None:
     """Add findings to a batch as JSON lines. ``row`` is what ``read`` calls ``message_index``."""
     for (file, number), finding in told:
-        batch.errors += finding.blocks
-        line = {"file": file, "row": number, "fields": finding.fields, "severity": finding.severity, "rule": finding.rule}
-        batch.lines.append(json_line({**line, "message": finding.message, "english": finding.english}))
+        tell_row(file, number, finding, batch)

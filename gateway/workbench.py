@@ -30,13 +30,12 @@ from conformance.checks.between_rows import BetweenRows, RowIdentity
 from conformance.checks.finding import Finding, Severity
 from gateway.assembling import Assembler, Desk
 from gateway.cases import stays
-from gateway.cases.assembly import SETTINGS, assemble
+from gateway.cases.assembly import assemble
 from gateway.cases.known import KnownInLedger
 from gateway.intake.batches import batched
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.reading import FrontSheet, RowOutcome
 from gateway.model.facts import Facts
-from gateway.model.provenance import Layer
 from gateway.model.stay import Stay
 from gateway.reporting.drafts import checker_for
 from gateway.reporting.preparing import Preparer
@@ -163,7 +162,9 @@ class Workbench:
     def _received(self, piece: bytes | Fault, named: str) -> InboundMessage:
         raw = whole(piece)
         name = dialect_of(Message.read(raw), named)
-        self._sources.setdefault(name, Source(kind="http", dialect=name, organisation=self.organisation))
+        self._sources.setdefault(
+            name, Source(kind="http", dialect=name, organisation=self.organisation, organisation_name=self.organisation_name)
+        )
         return InboundMessage(
             source=name,
             control_id="",
@@ -195,23 +196,16 @@ class Workbench:
         else:
             place = self._places[facts[0].message]
             layout, read = "", RowOutcome(place.number, "read")
-        self._name(stay)
         told = tuple(self._told(finding, facts, place) for finding in findings)
         return Made(place.file, dataclasses.replace(read, stay=stay), layout, told, cancelled)
-
-    def _name(self, stay: Stay) -> None:
-        """The name of the institution (A02), where nobody stated it."""
-        own = bool(self.organisation_name) and stay.organisation.code == self.organisation
-        if own and not stay.organisation.name:
-            stay.organisation.name = self.organisation_name
-            stay.provenance.layers.append(Layer(SETTINGS, SETTINGS, {"organisation.name": "organisation.name"}))
 
     def _told(self, finding: Finding, facts: Sequence[Facts], place: Place) -> Told:
         """A finding of assembling with the message it speaks of by file and number; it is about the stay as a whole where it speaks of
         none."""
 
         def name(match: re.Match[str]) -> str:
-            return "{}#{}".format(*self._places[match[0]])
+            place = self._places.get(match[0])
+            return f"{place.file}#{place.number}" if place is not None else match[0]
 
         remarked = (
             said for said in reversed(facts) if any((r.rule, (r.source,)) == (finding.rule, finding.fields) for r in said.remarks)

@@ -123,6 +123,9 @@ class Engine:
             "console_log_level": "ERROR",
         }
         DBOS(config=config)
+        log = logging.getLogger("dbos")  # its own handler holds on to the stream that was there when it was made
+        log.handlers.clear()
+        log.propagate = True
         DBOS.launch()
         for lane in self.lanes.values():
             DBOS.register_queue(
