@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
-from gateway.convert import WORK, Batch, Task, json_line, report_month
+from gateway.convert import WORK, Batch, Task, checker_of, json_line, report_month
 from gateway.intake.reading import FrontSheet, RowOutcome
 from gateway.model.errors import FileRefused
 from gateway.reporting.drafts import Drafter, PlatformChoice, checker_for
@@ -107,6 +107,7 @@ class _Tasks:
         return task
 
     def _made(self, source: str) -> Task:
-        _, checker = checker_for(source, dictionaries=self._order.dictionaries)
+        target = layout(self._order.target or source)
+        checker = checker_of(self._drafter, target, dictionaries=self._order.dictionaries)
         reader = RowReader(recognise(list(layout(source).columns)))
-        return Task("", reader, WORK[self._order.command], self._drafter, layout(self._order.target or source), checker)
+        return Task("", reader, WORK[self._order.command], self._drafter, target, checker)

@@ -33,8 +33,8 @@ SMALL_FILE = 2 << 20
 
 @dataclass
 class Batch:
-    """What a worker made of a batch: output lines, the rendered rows as CSV text, counts, the discharge months seen and what the
-    rows are compared with each other by."""
+    """What a worker made of a batch: output lines, the rendered rows as CSV text, counts, the discharge months seen, what the rows
+    are compared with each other by, and how far the file has been read (bytes, of bytes)."""
 
     lines: list[str] = field(default_factory=list)
     rendered: list[str] = field(default_factory=list)
@@ -44,6 +44,7 @@ class Batch:
     errors: int = 0
     months: set[str] = field(default_factory=set)
     identities: list[RowIdentity] = field(default_factory=list)
+    progress: tuple[int, int] = (0, 0)
 
 
 Work = Callable[["Task", RowOutcome, Batch], None]
@@ -66,13 +67,18 @@ def _start(file: str, header: list[str], command: str, platform: str, target: st
     global _task
     recognised = recognise(header)
     folder = Path(dictionaries) if dictionaries else None
-    _, checker = checker_for(recognised.layout.id, dictionaries=folder)
-    checker.report_month = report_month(file)
     drafter = Drafter(PlatformChoice(platform), dictionaries=folder) if platform else None
-    if drafter is not None:
-        drafter.checker.report_month = checker.report_month
     chosen = layout(target) if target else recognised.layout
+    checker = checker_of(drafter, chosen, dictionaries=folder)
+    checker.report_month = report_month(file)
     _task = Task(file, RowReader(recognised), WORK[command], drafter, chosen, checker)
+
+
+def checker_of(drafter: Drafter | None, target: Layout, *, dictionaries: Path | None) -> Checker:
+    """What checks the records of a layout: the platform's own checker where it is the platform's layout."""
+    if drafter is not None and drafter.profile.layout is target:
+        return drafter.checker
+    return checker_for(target.id, dictionaries=dictionaries)[1]
 
 
 def _run(rows: list[Row | UncutRow | RowFault]) -> Batch:
@@ -106,6 +112,7 @@ def run(
     for batch in ordered(
         _run, batched(sheet.table.uncut_rows(), BATCH_ROWS), workers=workers, initializer=_start, arguments=arguments
     ):
+        batch.progress = sheet.table.progress
         for identity in batch.identities:
             for finding in rows.meet(identity):
                 tell(path.name, identity.row, finding, batch)
@@ -190,8 +197,8 @@ def _convert(task: Task, outcome: RowOutcome, batch: Batch) -> None:
     if not task.drafter.decide(stay).due:
         return
     record = task.target.record(stay)
-    checker = task.drafter.checker if task.target is task.drafter.profile.layout else task.checker
-    for finding in (*checker.check(record), *overflow_findings(task.target, stay)):
+    checked = record if task.checker.layout is task.target else task.checker.layout.record(stay)
+    for finding in (*task.checker.check(checked), *overflow_findings(task.target, stay)):
         _finding(task, outcome, finding, batch)
     text = io.StringIO(newline="")
     csv.writer(text).writerow(task.target.row(record))

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from adapters.hl7v2.message_file import holds_messages
-from adapters.hqms.writer import DEFAULT_ENCODING, ENCODINGS
+from adapters.hqms.pcode_dbf import write_pcode_dbf
+from adapters.hqms.tables import RowFault, open_table
+from adapters.hqms.writer import DEFAULT_ENCODING, ENCODINGS, xlsx_for_people
 from gateway import convert as work
 from gateway.commands.sources import SourcedCommand, sourced
-from gateway.model.errors import FileRefused
+from gateway.model.errors import FileRefused, RowRefused
 from gateway.told import tell
-from mappings.layout import LAYOUT_FILES, layout
+from mappings.layout import LAYOUT_FILES, Layout, layout
 from mappings.profile import platform_ids, profile
 
 if TYPE_CHECKING:
@@ -235,6 +237,14 @@ def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="输出目录 / output folder")
 @click.option("--layout", "target", type=click.Choice(list(LAYOUT_FILES)), help="版式，默认为平台现行版式 / layout")
 @click.option("--out-encoding", type=click.Choice(ENCODINGS), default=DEFAULT_ENCODING, show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(("csv", "xlsx", "dbf")),
+    default="csv",
+    show_default=True,
+    help="csv 用于上传；xlsx 另附一份供人查看；dbf 为 P 码版式的两部分 / xlsx adds a copy for people, dbf is for --layout pcode",
+)
 def convert(
     paths: tuple[Path, ...],
     encoding: str | None,
@@ -245,9 +255,12 @@ def convert(
     out: Path,
     target: str | None,
     out_encoding: str,
+    kind: str,
 ) -> int:
     files = sourced(paths)
     chosen = layout(target) if target else profile(platform).layout
+    if kind == "dbf" and chosen.id != "pcode":
+        raise click.UsageError("--format dbf 只用于 --layout pcode / is for --layout pcode only")
     out.mkdir(parents=True, exist_ok=True)
     part = out / ".converting.csv"
     months: set[str] = set()
@@ -277,6 +290,11 @@ def convert(
     name = work.file_name(months, chosen.id)
     if used:
         part.replace(out / name)
+        if kind != "csv":
+            name, misfits = _as_format(out / name, kind, chosen)
+            counts["refused"] += len(misfits)
+            for row, misfit in misfits.items():
+                click.echo(f"第 {row} 行没有写入 {kind}：{misfit}", err=True)
     else:
         part.unlink()
     counted = f"读取 {counts['rows']} {unit}，写出 {counts['written']} {unit}"
@@ -325,16 +343,39 @@ def _take(batch: work.Batch, rendered: TextIO, found: TextIO, months: set[str], 
 
 
 def _with_progress(batches: Iterator[work.Batch], path: Path) -> Iterator[work.Batch]:
-    """Batches as they are, with a row count on a terminal."""
+    """Batches as they are, with a progress bar on a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from batches
         return
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(path.name, total=None)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]} 行"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(path.name, total=None, rows=0)
+        rows = 0
         for batch in batches:
-            progress.advance(task, batch.rows)
+            rows += batch.rows
+            done, total = batch.progress
+            progress.update(task, completed=done, total=total or None, rows=f"{rows:,}")
             yield batch
+
+
+def _as_format(rendered: Path, kind: str, chosen: Layout) -> tuple[str, dict[int, RowRefused]]:
+    """The rendered CSV file in another format beside it: the two DBF parts of the P-code layout, which take its place, or a workbook for
+    people; what to call it, and the rows that it cannot hold."""
+    with open_table(rendered) as table:
+        records = (dict(zip(table.header, row.cells, strict=True)) for row in table.rows() if not isinstance(row, RowFault))
+        if kind == "xlsx":
+            path = rendered.with_suffix(".xlsx")
+            return path.name, xlsx_for_people(chosen, records, path)
+        pair = write_pcode_dbf(rendered.parent, rendered.stem, records)
+    rendered.unlink()
+    return f"{pair.part1.name}、{pair.part2.name}", pair.refused
 
 
 def _print(lines: list[str]) -> None:
