@@ -9,8 +9,10 @@ A message whose processing fails is parked with its patient: what comes later fo
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +74,10 @@ class Assembler:
 
     def run(self, limit: int = TOGETHER) -> int:
         """Assemble up to ``limit`` received messages; how many were looked at."""
+        with _collecting_later():
+            return self._run(limit)
+
+    def _run(self, limit: int) -> int:
         with self.ledger.read() as session:
             statement = select(InboundMessage.id, InboundMessage.source, InboundMessage.sealed_raw).where(
                 InboundMessage.state == "received"
@@ -177,6 +183,19 @@ class Assembler:
                 session.add(parked)
             record(session, Event("message.retried", f"v2:{message_id}", {"messages": len(rows)}, actor))
             return len(rows)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """A batch makes hundreds of thousands of small objects without cycles. Having the garbage collector look for some again and again while
+    they are made took a quarter of the time; it does after the batch."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _parked(session: Session, lanes: Iterable[str]) -> set[str]:

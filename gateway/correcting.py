@@ -56,7 +56,7 @@ def correct(importer: Importer, stay_id: int, corrections: list[Correction], *, 
         recorded = desk.rebuild_all()[stay_id]
         fields = sorted((act.layer.fields or {}).values())
         subject = f"stay:{stay_id}.{recorded.number}"
-        record(session, Event("stay.corrected", subject, {"fields": fields, "reason": reason}, actor), *desk.events)
+        record(session, Event("stay.corrected", subject, {"fields": fields}, actor), *desk.events)
         return recorded
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import msgspec
@@ -34,6 +34,11 @@ from gateway.store.tables import Message, SourceFile
 BATCH_ROWS = 250
 SMALL_FILE = 4 << 20
 """Bytes up to which starting worker processes costs more than it saves."""
+
+
+def _shown(name: str, size: int) -> dict[str, object]:
+    """A file in the audit log: its name could be a patient's, so only its ending stands there."""
+    return {"suffix": PurePath(name).suffix[:8], "size": size}
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,18 @@ class Importer:
         """Note bytes that are in the raw store as a received file; (the file, whether it is new)."""
         with self.ledger.write() as session:
             known = session.exec(select(SourceFile).where(SourceFile.digest == digest)).first()
+            if known is not None and known.state == "refused":
+                # nothing came of it: perhaps its name is right now
+                known.state, known.name, known.reason, known.message, known.finished_at = "received", name, "", "", None
+                session.add(known)
+                record(session, Event("file.retaken", known.id, _shown(name, size), actor))
+                return known, True
             if known is not None:
-                record(session, Event("file.repeated", known.id, {"name": name, "size": size}, actor))
+                record(session, Event("file.repeated", known.id, _shown(name, size), actor))
                 return known, False
             file = SourceFile(id=new_id(), digest=digest, name=name, size=size, source=origin, state="received", received_at=now())
             session.add(file)
-            record(session, Event("file.received", file.id, {"name": name, "size": size, "sha256": digest}, actor))
+            record(session, Event("file.received", file.id, {**_shown(name, size), "sha256": digest}, actor))
             return file, True
 
     def pending(self) -> list[str]:
@@ -87,7 +98,7 @@ class Importer:
             file = session.get_one(SourceFile, file_id)
         if file.state in ("done", "refused"):
             return file
-        with self.journal.opened(file.digest, Path(file.name).suffix) as path:
+        with self.journal.opened(file.digest, file.name) as path:
             try:
                 sheet = FrontSheet(path)
             except FileRefused as refusal:

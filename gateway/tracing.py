@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 from sqlmodel import Session, col, select
@@ -228,7 +227,7 @@ def _said(message: hl7v2.Message, field: str) -> tuple[str, str]:
 
 
 def _cell(journal: Journal, file: SourceFile, message: Message, path: str) -> SourceCell:
-    with journal.opened(file.digest, Path(file.name).suffix) as plain:
+    with journal.opened(file.digest, file.name) as plain:
         sheet = FrontSheet(plain)
         with sheet.table:
             row = next((r for r in sheet.table.rows(skip=message.row - 1)), None)

@@ -44,10 +44,9 @@ class CodeSystem:
             category = row.get("category", "")
             if code:
                 self._names[code] = row["name_zh"]
-            if additional:
-                # beside a main code the printed name is that of the main code
-                if not code or additional not in self._additional:
-                    self._additional[additional] = "" if code else row["name_zh"]
+            # beside a main code the printed name is that of the main code
+            if additional and (not code or additional not in self._additional):
+                self._additional[additional] = "" if code else row["name_zh"]
             if category:
                 self._category[code or additional] = categories.setdefault(category, category)
 

@@ -6,6 +6,7 @@ A row becomes a stay or is refused with a reason; it never stops the file. Cells
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ from mappings.conversions import after_reading
 from mappings.dictionary import load_value_sets
 from mappings.layout import Field, Group, Layout, layout
 
+_SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+?[0-9]+").fullmatch
 _EDGES = " \t\r\n\v\f\u00a0\u3000" + INVISIBLE
 
 
@@ -60,7 +62,7 @@ class RowReader:
     def read(self, cells: Sequence[str], message: str) -> StayRead:
         """One row as a stay. ``message`` identifies the row for provenance. Raises `RowRefused`."""
         if len(cells) != self.width:
-            cells = self._fit(cells)
+            raise self._shifted(len(cells))
         stay = Stay()
         verbatim = stay.verbatim
         repairs: list[Repair] = []
@@ -74,18 +76,25 @@ class RowReader:
         after_reading(self.layout.id, stay)
         return StayRead(stay, tuple(repairs))
 
-    def _fit(self, cells: Sequence[str]) -> Sequence[str]:
-        """Blank cells past the header are harmless; any other difference means shifted columns."""
-        if len(cells) > self.width and not any(cell.strip(_EDGES) for cell in cells[self.width :]):
-            return cells[: self.width]
-        raise RowRefused(
+    def _shifted(self, width: int) -> RowRefused:
+        """A row of another width than the header has shifted cells, whatever the surplus ones hold (``docs/decisions/0009``)."""
+        return RowRefused(
             "width",
-            f"该行有 {len(cells)} 列，表头有 {self.width} 列",
-            action="请检查该行是否缺列，或单元格内的逗号、换行未加引号，改正后重新导入",
-            english=f"row has {len(cells)} cells, header has {self.width}",
+            f"该行有 {width} 列，表头有 {self.width} 列",
+            action="请检查该行是否缺列、行尾多逗号，或单元格内的逗号、换行未加引号，改正后重新导入",
+            english=f"row has {width} cells, header has {self.width}",
         )
 
     def _require_identity(self, stay: Stay) -> None:
+        if stay.record_number and _SCIENTIFIC(stay.record_number):
+            field = self.layout.by_code[self.layout.code_of_path[KEY_PATHS[0]]]
+            raise RowRefused(
+                "no-identity",
+                f"{field.label}被表格软件改成了科学计数法，不能确定是哪一次住院",
+                field=field.code,
+                action="请把该列设为文本格式后重新导出",
+                english=f"{field.code} is in scientific notation",
+            )
         if stay.record_number and stay.admission_number is not None:
             return
         path = KEY_PATHS[0] if not stay.record_number else KEY_PATHS[1]

@@ -1,8 +1,8 @@
 """Accounts and their sessions: who may use the API.
 
 Passwords are hashed with Argon2id. The first password of an account opens nothing: it is good only for setting another one. A session is
-a random bearer token, stored as its digest, that ends by itself. Repeated failures slow an account down. Roles and rights come
-with the console; until then every account may do everything, and every action is written down with its name.
+a random bearer token, stored as its digest, that ends by itself. Repeated failures slow down whoever fails, and everybody else
+at that account only briefly. Roles and rights come with the console; until then every account may do everything, and every action is written down with its name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from time import monotonic
 
@@ -26,6 +27,10 @@ SHORTEST_PASSWORD = 12
 SESSION = timedelta(hours=12)
 FREE_FAILURES = 5
 LONGEST_WAIT = 900.0
+"""Seconds that one address may have to wait after failures at one account."""
+LONGEST_WAIT_OF_ALL = 30.0
+"""Seconds that every address may have to wait: short, or anybody could keep an account's owner out by failing in his name."""
+MOST_FAILURES_KEPT = 10_000
 
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
@@ -44,17 +49,19 @@ class Door:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # by account and address; no address: all
         self._guard = threading.Lock()
 
-    def sign_in(self, name: str, password: str, new_password: str = "") -> str:
-        """A bearer token. ``new_password`` replaces the password, which a one-time password demands. Raises `AccessDenied` for a
+    def sign_in(self, name: str, password: str, new_password: str = "", *, address: str = "") -> str:
+        """A bearer token. ``new_password`` replaces the password, which a one-time password demands. ``address`` is where the request
+        comes from; failures from an unknown one slow down only the account as a whole. Raises `AccessDenied` for a
         wrong name or password or too many failures, `UnusableInput` when a new password is missing or too weak."""
-        self._wait_or_refuse(name)
+        waits = _waits(name, address)
+        self._wait_or_refuse(waits)
         with self._ledger.read() as session:
             account = session.get(Account, name)
         if not _matches(account.password if account is not None else _NOBODY, password) or account is None:
-            self._note_failure(name)
+            self._note_failure(waits)
             with self._ledger.write() as session:
                 record(session, Event("session.refused", f"account:{name if account is not None else 'unknown'}"))
             raise AccessDenied("账号或密码不正确", english="wrong account or password")
@@ -76,7 +83,8 @@ class Door:
             session.add(Token(digest=_digest(token), account=name, expires_at=now() + SESSION))
             record(session, Event("session.opened", f"account:{name}", actor=name))
         with self._guard:
-            self._failures.pop(name, None)
+            for key in waits:
+                self._failures.pop(key, None)
         return token
 
     def who(self, token: str) -> str:
@@ -92,19 +100,28 @@ class Door:
         with self._ledger.write() as session:
             session.execute(delete(Token).where(col(Token.digest) == _digest(token)))
 
-    def _wait_or_refuse(self, name: str) -> None:
+    def _wait_or_refuse(self, keys: Iterable[tuple[str, str]]) -> None:
         with self._guard:
-            count, until = self._failures.get(name, (0, 0.0))
-        if count >= FREE_FAILURES and (left := until - monotonic()) > 0:
+            failures = [self._failures[key] for key in keys if key in self._failures]
+        left = max((until - monotonic() for count, until in failures if count >= FREE_FAILURES), default=0.0)
+        if left > 0:
             raise AccessDenied("登录失败次数过多", action=f"请 {int(left) + 1} 秒后再试", english="too many failures")
 
-    def _note_failure(self, name: str) -> None:
+    def _note_failure(self, waits: Mapping[tuple[str, str], float]) -> None:
         with self._guard:
-            count = self._failures.get(name, (0, 0.0))[0] + 1
-            wait = min(2.0 ** max(count - FREE_FAILURES, 0), LONGEST_WAIT)
-            self._failures[name] = (count, monotonic() + wait)
-            if len(self._failures) > 10_000:  # names that somebody makes up must not fill the memory
-                del self._failures[next(iter(self._failures))]
+            for key, longest in waits.items():
+                count = self._failures.get(key, (0, 0.0))[0] + 1
+                wait = min(2.0 ** min(max(count - FREE_FAILURES, 0), 20), longest)
+                self._failures[key] = (count, monotonic() + wait)
+            while len(self._failures) > MOST_FAILURES_KEPT:  # names that somebody makes up must not fill the memory
+                # what waits longest goes last: names made up in haste cannot push out a wait that is still running
+                del self._failures[min(self._failures, key=lambda key: self._failures[key][1])]
+
+
+def _waits(name: str, address: str) -> dict[tuple[str, str], float]:
+    """Under what a sign-in's failures count, with the longest wait of each. Names are kept as digests, however long they are."""
+    account = _digest(name)
+    return {(account, address): LONGEST_WAIT, (account, ""): LONGEST_WAIT_OF_ALL}
 
 
 def _matches(hashed: str, password: str) -> bool:

@@ -40,10 +40,7 @@ CONFIG = click.option(
 @click.command(help="运行网关：收件、上报、接口和总览页 / run sources, engine, API and overview page")
 @CONFIG
 def serve(config: Path) -> int:
-    settings = load(config)
-    scheme = "https" if settings.server.tls_certificate else "http"
-    click.echo(f"直报已启动：{scheme}://{settings.server.host}:{settings.server.port}（按 Ctrl-C 停止）", err=True)
-    run(settings)
+    run(load(config), started=lambda url: click.echo(f"直报已启动：{url}（按 Ctrl-C 停止）", err=True))
     return 0
 
 

@@ -13,7 +13,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Self
 
 from gateway.store.vault import Vault
@@ -28,7 +28,7 @@ class Journal:
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder = folder
         self._vault = vault
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def keep(self, source: BinaryIO) -> tuple[str, int]:
         """Store the bytes of ``source`` durably; (digest, size). Storing them again changes nothing."""
@@ -44,7 +44,10 @@ class Journal:
     def forget_leftovers(self) -> None:
         """Remove what a killed process left half written. Only for the process that owns the store."""
         for path in self._folder.glob(".*-*"):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     @property
     def free_bytes(self) -> int:
@@ -65,17 +68,18 @@ class Journal:
         return bytes(wanted)
 
     @contextmanager
-    def opened(self, digest: str, suffix: str) -> Iterator[Path]:
-        """The stored file as a plain file for the time of the block, readable by its owner only, removed afterwards (or at the
-        next start, see `forget_leftovers`)."""
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".open-", suffix=suffix)
+    def opened(self, digest: str, name: str) -> Iterator[Path]:
+        """The stored file as a plain file of that name for the time of the block, readable by its owner only, removed afterwards (or
+        at the next start, see `forget_leftovers`)."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder, prefix=".open-"))
         try:
-            with os.fdopen(handle, "wb") as out:
+            path = folder / (PurePath(name).name or "file")
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 for block in self._blocks(digest, 0):
                     out.write(block)
-            yield Path(name)
+            yield path
         finally:
-            Path(name).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _file(self, digest: str) -> Path:
         return _file(self._folder, digest)

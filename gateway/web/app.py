@@ -7,14 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from gateway.access.accounts import Door
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
 from gateway.web import batches, files, operations, overview, sessions, sources, submissions
-from gateway.web.requests import answer_error
+from gateway.web.requests import Fault, answer_error, answer_invalid, answer_unanswerable
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -33,10 +35,13 @@ def create_app(gateway: Gateway) -> FastAPI:
         summary="肿瘤数据上报网关 / oncology reporting gateway",
         docs_url=None,  # served below from packaged assets: a hospital's network has no CDN
         redoc_url=None,
+        responses={"4XX": {"model": Fault, "description": "没有照办，原因见内容 / refused, and why"}},
     )
     app.state.gateway = gateway
     app.state.door = Door(gateway.ledger)
     app.add_exception_handler(ZhibaoError, answer_error)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(HTTPException, answer_unanswerable)
     for module in (sessions, files, sources, submissions, batches, operations, overview):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,6 +149,17 @@ def heard(standing: Standing, lang: str) -> str:
     return f"{count} {zh}前" if lang == "zh" else f"{count} {en} ago"
 
 
+_EXPORT = re.compile(r"(?!.*\d{9})(hqmsts|HQMSTS|TCMMS|hqms|flu)[A-Za-z0-9_.-]*")
+
+
+def public_name(name: str, lang: str) -> str:
+    """A file's name where it is one that official exports have. Anybody sees this page, and a name that a person gave may be a
+    patient's, or hold a long number that is one's."""
+    if _EXPORT.fullmatch(name):
+        return name
+    return "（文件名不公开显示）" if lang == "zh" else "(name not shown)"
+
+
 @router.get("/", response_class=HTMLResponse)
 def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "zh") -> HTMLResponse:
     at = now()
@@ -176,6 +188,7 @@ def overview(request: Request, gateway: InGateway, lang: Literal["zh", "en"] = "
         kinds=KINDS,
         heard=lambda standing: heard(standing, lang),
         left=lambda row: left(row, row.window, at, lang),
+        public_name=lambda name: public_name(name, lang),
         names=NAMES,
         faults=[loop.name for loop in gateway.loops if loop.failing_for],
         version=request.app.version,

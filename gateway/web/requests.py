@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
 
 from gateway.access.accounts import Door
 from gateway.model.errors import (
@@ -27,6 +31,21 @@ class Body(BaseModel):
     """Base of request bodies: a mistyped name or a value of another type is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Fault(BaseModel):
+    """Why a request was not carried out: a Chinese sentence, what to do about it, and the same in English."""
+
+    error: str
+    action: str
+    english: str
+
+
+LARGEST: Final = 2**63 - 1
+"""The largest integer that a database takes."""
+
+Number = Annotated[int, Path(ge=1, le=LARGEST)]
+"""The number of a row in a path."""
 
 
 _bearer = HTTPBearer(auto_error=False, description="令牌：POST /api/session 取得 / token from POST /api/session")
@@ -63,5 +82,50 @@ async def answer_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ZhibaoError)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     headers = {"Retry-After": "60"} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    body = {"error": error.message, "action": error.action, "english": error.english}
-    return JSONResponse(body, status_code=status, headers=headers)
+    return _answer(status, Fault(error=error.message, action=error.action, english=error.english), headers)
+
+
+async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
+    """A request that does not have the form the API wants. Names the fields at fault and never what they held, which may be a password
+    or a patient's data; the name of a field nobody knows was made up by the sender and is not repeated either."""
+    assert isinstance(error, RequestValidationError)
+    faults = list(dict.fromkeys(_faults(error)))
+    told = Fault(
+        error="请求不符合接口要求：" + "；".join(chinese for chinese, _ in faults),
+        action="请按 /docs 中的接口说明改正后重试",
+        english="invalid request: " + "; ".join(english for _, english in faults),
+    )
+    return _answer(422, told)
+
+
+def _faults(error: RequestValidationError) -> Iterator[tuple[str, str]]:
+    for fault in error.errors():
+        kind, path = fault["type"], [str(part) for part in fault["loc"][1:]]
+        if kind == "extra_forbidden":
+            within = ".".join(path[:-1])
+            yield (f"{within or '请求体'} 中有不认识的字段", f"unknown field in {within or 'the body'}")
+        elif kind == "json_invalid":
+            yield ("请求体不是 JSON", "the body is not JSON")
+        elif kind == "missing":
+            yield (f"缺少 {'.'.join(path) or '请求体'}", f"{'.'.join(path) or 'the body'} is missing")
+        else:
+            yield (f"{'.'.join(path) or '请求体'} 的值不正确", f"{'.'.join(path) or 'the body'} is not valid ({kind})")
+
+
+_UNANSWERABLE = {
+    400: ("请求无法读懂", "请按 /docs 中的接口说明改正后重试"),
+    404: ("没有这个地址", "接口列表见 /docs"),
+    405: ("这个地址不能这样访问", "可用的方法见 /docs"),
+}
+
+
+async def answer_unanswerable(_request: Request, error: Exception) -> JSONResponse:
+    """A request that reaches no function of the API, in the same form as every other refusal."""
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    message, action = _UNANSWERABLE.get(status, (f"请求无法处理（{status}）", "接口说明见 /docs"))
+    return _answer(status, Fault(error=message, action=action, english=HTTPStatus(status).phrase.lower()), error.headers)
+
+
+def _answer(status: int, fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(fault.model_dump(), status_code=status, headers=dict(headers or {}))

@@ -35,7 +35,7 @@ from gateway.runtime import Gateway
 from gateway.settings import Source
 from gateway.store.ledger import now
 from gateway.store.tables import InboundMessage, StayFacts
-from gateway.web.requests import Actor, InGateway
+from gateway.web.requests import LARGEST, Actor, InGateway, Number
 from mappings.cadence import CHINA
 
 router = APIRouter(tags=["sources 来源"])
@@ -309,7 +309,7 @@ def messages(
     actor: Actor,  # noqa: ARG001 - signed in
     source: str = "",
     state: State | None = None,
-    after: Annotated[int, Query(ge=0, description="上一页最后一条的编号 / id of the last one seen")] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST, description="上一页最后一条的编号 / id of the last one seen")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[MessageView]:
     statement = select(InboundMessage).where(col(InboundMessage.id) > after)
@@ -322,7 +322,7 @@ def messages(
 
 
 @router.get("/api/messages/{id}", summary="一条消息及其所述项目（不含值）/ one message and what it speaks of")
-def message(id: int, gateway: InGateway, actor: Actor) -> MessageDetail:  # noqa: ARG001 - signed in
+def message(id: Number, gateway: InGateway, actor: Actor) -> MessageDetail:  # noqa: ARG001 - signed in
     with gateway.ledger.read() as session:
         row = _message(session, id)
         kept = session.get(StayFacts, id)
@@ -346,7 +346,7 @@ def _statements(facts: Facts) -> Iterator[StatementView]:
 @router.get(
     "/api/messages/{id}/raw", summary="消息原文（含患者信息，查看记入审计日志）/ the message as sent", response_class=Response
 )
-def raw(id: int, gateway: InGateway, actor: Actor) -> Response:
+def raw(id: Number, gateway: InGateway, actor: Actor) -> Response:
     """The text as it was decoded; the bytes themselves where no character set fits."""
     with gateway.ledger.write() as session:
         row = _message(session, id)
@@ -361,7 +361,7 @@ def raw(id: int, gateway: InGateway, actor: Actor) -> Response:
 
 
 @router.post("/api/messages/{id}/retry", summary="重新处理暂停的消息及同一患者的后续消息 / try a parked message again")
-def retry(id: int, gateway: InGateway, actor: Actor) -> Retried:
+def retry(id: Number, gateway: InGateway, actor: Actor) -> Retried:
     return Retried(messages=gateway.assembler.retry(id, actor=actor))
 
 

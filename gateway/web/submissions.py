@@ -19,7 +19,7 @@ from gateway.reporting.tally import tally
 from gateway.store.tables import Attempt, Receipt, Submission, SubmissionVersion
 from gateway.store.vault import Vault
 from gateway.tracing import trace
-from gateway.web.requests import Actor, Body, InGateway
+from gateway.web.requests import Actor, Body, InGateway, Number
 
 router = APIRouter(prefix="/api", tags=["submissions 上报"])
 
@@ -259,7 +259,7 @@ def resend(id: str, body: ReasonBody, gateway: InGateway, actor: Actor) -> None:
 
 
 @router.post("/stays/{stay}/corrections", summary="更正病例（按字段编码），生成新版本 / correct a stay")
-def correct_stay(stay: int, body: CorrectionsBody, gateway: InGateway, actor: Actor) -> Corrected:
+def correct_stay(stay: Number, body: CorrectionsBody, gateway: InGateway, actor: Actor) -> Corrected:
     wanted = [Correction(item.field, item.value) for item in body.corrections]
     recorded = correct(gateway.importer, stay, wanted, actor=actor, reason=body.reason)
     return Corrected(stay=recorded.stay_id, version=recorded.number, changed=recorded.changed)

@@ -27,7 +27,12 @@ _TUMOURS = (
     ("C22.000", "肝细胞癌", "8170/3", "肝细胞癌"),
 )
 _COMPANIONS = (("D70.x00", "粒细胞缺乏"), ("J18.900", "肺炎"), ("D64.900", "贫血"), ("E87.600", "低钾血症"))
-_DRUGS = (("XYP00021", "硫酸长春新碱"), ("XYP00034", "注射用环磷酰胺"), ("XYP00047", "注射用阿糖胞苷"), ("XYP00052", "甲氨蝶呤注射液"))
+_DRUGS = (
+    ("XYP00021", "硫酸长春新碱"),
+    ("XYP00034", "注射用环磷酰胺"),
+    ("XYP00047", "注射用阿糖胞苷"),
+    ("XYP00052", "甲氨蝶呤注射液"),
+)
 _SCREENING = (("H01", "乙肝表面抗原"), ("H05", "丙型肝炎抗体"), ("H09", "HIV抗体"))
 _COUNTS = (
     ("W01", "白细胞计数", "10*9/L", "3.5-9.5"),
@@ -86,7 +91,9 @@ def _stay(number: int, seed: int) -> Iterator[tuple[datetime, bytes]]:
     ]
     numbers = iter(range(1, PER_STAY + 1))
 
-    def telling(kind: str, when: datetime, *segments: str, sender: str = "HIS", left: datetime | None = None) -> tuple[datetime, bytes]:
+    def telling(
+        kind: str, when: datetime, *segments: str, sender: str = "HIS", left: datetime | None = None
+    ) -> tuple[datetime, bytes]:
         head = f"MSH|^~\\&|{sender}||EAI||{when:%Y%m%d%H%M%S}||{kind}|W{number:06d}{next(numbers):02d}|P|2.4|||||CHN|UNICODE UTF-8"
         event = [f"EVN|{kind[4:]}|{when:%Y%m%d%H%M%S}"] if kind.startswith("ADT") else []
         lines = [head, *event, patient.pid, _visit(patient, left), *segments]

@@ -37,7 +37,7 @@ def test_what_came_in_comes_out(journal: Journal, size: int) -> None:
     assert journal.keep(BytesIO(data)) == (hashlib.sha256(data).hexdigest(), size)
     digest = hashlib.sha256(data).hexdigest()
     assert journal.read(digest) == data
-    with journal.opened(digest, ".csv") as path:
+    with journal.opened(digest, "a.csv") as path:
         assert path.read_bytes() == data
         assert path.suffix == ".csv"
         assert path.stat().st_mode & 0o777 == 0o600
@@ -96,7 +96,7 @@ def test_an_opened_file_is_gone_after_an_error_too(journal: Journal, folder: Pat
     digest, _ = journal.keep(BytesIO(MARK))
 
     def fail() -> None:
-        with journal.opened(digest, ".csv"):
+        with journal.opened(digest, "a.csv"):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -108,7 +108,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(journal: Journal
     digest, _ = journal.keep(BytesIO(MARK))
     half = journal.incoming()  # neither committed nor left: the process is killed here
     half.write(content(MIB + 1))
-    opened = journal.opened(digest, ".csv")
+    opened = journal.opened(digest, "a.csv")
     plain = opened.__enter__()
     assert len(list(folder.iterdir())) == 3
     journal.forget_leftovers()

@@ -187,9 +187,11 @@ def test_a_row_without_identity_or_with_shifted_cells_is_refused(cells: list[str
     assert (refusal.value.field in ("A48", "A49")) == (reason == "no-identity")
 
 
-def test_blank_cells_beyond_the_header_do_no_harm() -> None:
-    stay = RowReader(recognise(["A48", "A49"])).read(["x1", "1", "", " \t"], "m").stay
-    assert (stay.record_number, stay.admission_number) == ("x1", 1)
+def test_even_a_blank_cell_beyond_the_header_is_refused() -> None:
+    # an unquoted comma in the middle pushes a blank last column over the edge: every later value would stand in the wrong field
+    with pytest.raises(RowRefused) as refusal:
+        RowReader(recognise(["A48", "A49"])).read(["x1", "1", ""], "m")
+    assert refusal.value.reason == "width"
 
 
 def test_chinese_medicine_codes_change_meaning_on_the_way_in_and_back_on_the_way_out() -> None:
