@@ -34,10 +34,10 @@ from gateway.model.errors import IllegalTransition, NotFound
 from gateway.model.facts import Fact, Facts
 from gateway.model.stay import Stay
 from gateway.reporting import submissions
-from gateway.reporting.preparing import Preparer
+from gateway.reporting.preparing import PreparedStay, Preparer
 from gateway.settings import Source
-from gateway.store.ledger import Ledger
-from gateway.store.tables import InboundMessage, StayRow
+from gateway.store.ledger import Ledger, now
+from gateway.store.tables import InboundMessage
 
 TOGETHER = 300
 """Messages in one transaction."""
@@ -265,14 +265,25 @@ class Desk:
 
     def rebuild_all(self) -> dict[int, stays.Recorded]:
         """Rebuild every stay that something was laid on, bring its submissions up to date, and write all down."""
-        self.known.gather(self._concerned)
-        # held here, so that the session knows them and recording need not look up each
-        rows = {row.id: row for row in self._session.exec(select(StayRow).where(col(StayRow.id).in_(sorted(self._concerned))))}
-        recorded: dict[int, stays.Recorded] = {}
-        owed: list[submissions.Owed] = []
-        while self._concerned:
-            stay_id, (identity, made_by, actor) = self._concerned.popitem()
-            recorded[stay_id] = self._rebuild(rows[stay_id], identity, made_by, actor, owed)
+        concerned, self._concerned = self._concerned, {}
+        self.known.gather(concerned)
+        made = {stay: self._assemble(stay, identity) for stay, (identity, _, _) in concerned.items()}
+        prepared = {stay: self._preparer.prepare(a.stay, findings=a.findings, cancelled=a.cancelled) for stay, a in made.items()}
+        versions = [
+            (stay, self._version(stay, made[stay], prepared[stay], made_by, by_person=actor != "zhibao"))
+            for stay, (_, made_by, actor) in concerned.items()
+        ]
+        at = now()
+        recorded = {done.stay_id: done for done in stays.revise(self._session, versions, at)}
+        owed = []
+        for stay, done in recorded.items():
+            _, made_by, actor = concerned[stay]
+            self.known.recorded(stay, made[stay].stay, at)
+            self.known.add_keys(stay, _lasting(keys_of_stay(made[stay].stay)))
+            if done.changed:
+                owed.append(submissions.Owed(stay, done.version_id, prepared[stay].window, prepared[stay].drafts))
+                detail = {"message": made_by, "state": made[stay].state}
+                self.events.append(Event("stay.recorded", f"stay:{stay}.{done.number}", detail, actor))
         self.events += submissions.draft(self._session, owed, self._reviewed)
         self.known.flush()
         if self._settled:
@@ -362,23 +373,9 @@ class Desk:
         filed, filed_at = self.known.filed(stay_id) or (None, "")
         return assemble(identity, self.known.facts_of(stay_id), filed, self.known.corrections(stay_id), filed_at=filed_at)
 
-    def _rebuild(self, row: StayRow, identity: Identity, made_by: str, actor: str, owed: list[submissions.Owed]) -> stays.Recorded:
-        assert row.id is not None, "a stored row has an id"
-        assembled = self._assemble(row.id, identity)
-        made = self._preparer.prepare(assembled.stay, findings=assembled.findings, cancelled=assembled.cancelled)
-        key = row_key(assembled.stay, (f.visit.number for f in self.known.facts_of(row.id) if f.visit.number))
-        version = stays.NewVersion(
-            self.known.index(key), made.window, made.digest, made.sealed_body, made_by, by_person=actor != "zhibao"
-        )
-        recorded = stays.revise(self._session, row.id, version)
-        self.known.recorded(row.id, assembled.stay, row.updated_at)
-        self.known.add_keys(row.id, _lasting(keys_of_stay(assembled.stay)))
-        if recorded.changed:
-            owed.append(submissions.Owed(row.id, recorded.version_id, made.window, made.drafts))
-            self.events.append(
-                Event("stay.recorded", f"stay:{row.id}.{recorded.number}", {"message": made_by, "state": assembled.state}, actor)
-            )
-        return recorded
+    def _version(self, stay: int, assembled: Assembled, made: PreparedStay, made_by: str, *, by_person: bool) -> stays.NewVersion:
+        key = row_key(assembled.stay, (facts.visit.number for facts in self.known.facts_of(stay) if facts.visit.number))
+        return stays.NewVersion(self.known.index(key), made.window, made.digest, made.sealed_body, made_by, by_person=by_person)
 
 
 def _lasting(keys: Sequence[Key]) -> list[Key]:

@@ -20,6 +20,7 @@ from gateway.assembling import Desk
 from gateway.audit.log import Event, record
 from gateway.cases import stays
 from gateway.cases.known import add_keys, shared_keys
+from gateway.cases.strangers import NOTE, REASON, strangers
 from gateway.intake.batches import batched, ordered
 from gateway.intake.journal import Journal
 from gateway.intake.reading import FrontSheet
@@ -39,6 +40,10 @@ SMALL_FILE = 4 << 20
 def _shown(name: str, size: int) -> dict[str, object]:
     """A file in the audit log: its name could be a patient's, so only its ending stands there."""
     return {"suffix": PurePath(name).suffix[:8], "size": size}
+
+
+def _refused(row: PreparedRow) -> PreparedRow:
+    return PreparedRow(row.row, row.offset, row.length, REASON, "A48", note=NOTE)
 
 
 @dataclass(frozen=True)
@@ -131,13 +136,16 @@ class Importer:
         shared = self._shared(session, rows)
         outcome_of, shared_events = self._lay(session, file_id, rows, shared)
         good = [(row, row.stay) for row in rows if row.stay is not None and row.row not in shared]
-        recorded = stays.record(
-            session,
-            [
-                stays.NewVersion(stay.identity, stay.window, stay.digest, stay.sealed_body, f"{file_id}#{row.row}")
-                for row, stay in good
-            ],
-        )
+        versions = [
+            stays.NewVersion(stay.identity, stay.window, stay.digest, stay.sealed_body, f"{file_id}#{row.row}")
+            for row, stay in good
+        ]
+        if foreign := strangers(session, self.ledger.vault, versions):
+            refused = {good[position][0].row for position in foreign}
+            rows = [_refused(row) if row.row in refused else row for row in rows]
+            good = [pair for position, pair in enumerate(good) if position not in foreign]
+            versions = [version for position, version in enumerate(versions) if position not in foreign]
+        recorded = stays.record(session, versions)
         outcome_of |= {row.row: item for (row, _), item in zip(good, recorded, strict=True)}
         add_keys(
             session,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adapters.hl7v2.batch import messages_of
 from adapters.transports.rest import RestTransport
-from gateway.assembling import Assembler
+from gateway.assembling import TOGETHER, Assembler
 from gateway.audit.log import Event, record
 from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
@@ -155,12 +155,15 @@ class Gateway:
         return len(pending)
 
     def assemble_received(self) -> int:
-        """Assemble every message that was received; how many."""
+        """Assemble the messages that were received; how many. It ends with the first batch that is not full: the few that came meanwhile
+        are better assembled together with the next ones."""
         total = 0
-        while count := self.assembler.run():
+        while True:
+            count = self.assembler.run()
             total += count
             self.mailroom.recount()
-        return total
+            if count < TOGETHER:
+                return total
 
     def take_messages(self, source: str) -> int:
         """Take the messages of every settled file in a source's folder and move it to ``done``; how many files. A file of which
@@ -201,13 +204,18 @@ class Gateway:
     def close_batch(self, platform: str, window: str, *, actor: str) -> Batch:
         """Close a batch of everything ready for a window and write its file into the platform's outbox. Raises `UnusableInput`
         for a platform that is not served by files, `NotFound` when nothing is ready."""
-        chosen = self.platforms.get(platform)
-        if chosen is None or platform in self.engine.lanes:
-            raise UnusableInput(
-                f"平台 {platform} 没有启用文件上报", action="请把该平台的 transport 设为 folder", english="not served by files"
-            )
-        outbox = self.settings.path(chosen.outbox) / platform
-        return batches.close(self.ledger, profile(platform), window, outbox, encoding=chosen.encoding or "", actor=actor)
+        outbox, encoding = self._outbox(platform)
+        return batches.close(self.ledger, profile(platform), window, outbox, encoding=encoding, actor=actor)
+
+    def write_batch(self, batch_id: str) -> Batch:
+        """Write the file of a closed batch again, whether or not it could be written at closing. Raises `NotFound`,
+        `IllegalTransition` once the upload is confirmed, or the failure of writing."""
+        with self.ledger.read() as session:
+            batch = session.get(Batch, batch_id)
+        if batch is None:
+            raise NotFound(f"没有编号为 {batch_id} 的批次", english=f"no batch {batch_id}")
+        outbox, encoding = self._outbox(batch.platform)
+        return batches.write(self.ledger, profile(batch.platform), batch_id, outbox, encoding=encoding)
 
     def batch_file(self, batch_id: str) -> tuple[str, bytes]:
         """Name and content of a batch's file as it stands in the outbox. Raises `NotFound`."""
@@ -215,10 +223,19 @@ class Gateway:
             batch = session.get(Batch, batch_id)
         path = None
         if batch is not None and batch.file_name and batch.platform in self.platforms:
-            path = self.settings.path(self.platforms[batch.platform].outbox) / batch.platform / batch.file_name
+            path = batches.folder_of(self._outbox(batch.platform)[0], batch_id) / batch.file_name
         if batch is None or path is None or not path.is_file():
             raise NotFound("没有这个批次的文件", english=f"no file of batch {batch_id}")
         return batch.file_name, path.read_bytes()
+
+    def _outbox(self, platform: str) -> tuple[Path, str]:
+        """Folder and encoding of the files for a platform. Raises `UnusableInput` for one that is not served by files."""
+        chosen = self.platforms.get(platform)
+        if chosen is None or platform in self.engine.lanes:
+            raise UnusableInput(
+                f"平台 {platform} 没有启用文件上报", action="请把该平台的 transport 设为 folder", english="not served by files"
+            )
+        return self.settings.path(chosen.outbox) / platform, chosen.encoding or ""
 
     def _move(self, version_id: str, to: Ours, actor: str, reason: str, *, only_from: Ours) -> str:
         """Move a version (or the current one of a submission); its id."""

@@ -1,8 +1,9 @@
 """Accounts and their sessions: who may use the API.
 
 Passwords are hashed with Argon2id. The first password of an account opens nothing: it is good only for setting another one. A session is
-a random bearer token, stored as its digest, that ends by itself. Repeated failures slow down whoever fails, and everybody else
-at that account only briefly. Roles and rights come with the console; until then every account may do everything, and every action is written down with its name.
+a random bearer token, stored as its digest, that ends by itself. Repeated failures slow down whoever fails, and everybody else at that
+account only briefly. Roles and rights come with the console; until then every account may do everything, and every action is written
+down with its name.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import insert, update
+from sqlalchemy import and_, insert, update
 from sqlmodel import Session, col, select
 
 from gateway.model.errors import NotFound
@@ -117,46 +118,79 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
 def open_row(session: Session) -> int:
     """A stay that nothing is known of yet; `revise` gives it its identity and first version."""
     at = now()
-    row = StayRow(identity=f"new:{new_id()}", window="", current=0, digest="", source_digest="", created_at=at, updated_at=at)
-    session.add(row)
-    session.flush()
-    assert row.id is not None, "flushed"
-    return row.id
+    row = {
+        "identity": f"new:{new_id()}",
+        "window": "",
+        "current": 0,
+        "digest": "",
+        "source_digest": "",
+        "created_at": at,
+        "updated_at": at,
+    }
+    made: int = session.execute(insert(StayRow).returning(col(StayRow.id)), row).scalar_one()
+    return made
 
 
-def revise(session: Session, stay_id: int, version: NewVersion) -> Recorded:
-    """Record the next version of a known stay, whose identity may have become known better; the same content changes nothing but
-    that. Raises `NotFound`."""
-    row = session.get(StayRow, stay_id)
-    if row is None:
-        raise NotFound("没有这个病例", english=f"no stay {stay_id}")
-    at = now()
-    changed = row.digest != version.digest
-    row.identity, row.source_digest, row.updated_at = _own_identity(session, stay_id, version.identity), version.digest, at
-    if changed:
-        row.current += 1
-        row.digest, row.window = version.digest, version.window
-        session.add(
-            StayVersion(
-                stay_id=stay_id,
-                number=row.current,
-                digest=version.digest,
-                made_by=version.made_by,
-                sealed_body=version.sealed_body,
-                created_at=at,
+def revise(session: Session, versions: Sequence[tuple[int, NewVersion]], at: datetime) -> list[Recorded]:
+    """Record the next versions of known stays, one of each, whose identities may have become known better; the same content changes
+    nothing but that. Raises `NotFound`."""
+    rows = {row.id: row for row in session.exec(select(StayRow).where(col(StayRow.id).in_(sorted(stay for stay, _ in versions))))}
+    identities = sorted({version.identity for _, version in versions})
+    holders = {row.identity: row.id for row in session.exec(select(StayRow).where(col(StayRow.identity).in_(identities)))}
+    changes, bodies = [], []
+    changed: list[bool] = []
+    for stay_id, version in versions:
+        row = rows.get(stay_id)
+        if row is None:
+            raise NotFound("没有这个病例", english=f"no stay {stay_id}")
+        session.expunge(row)  # what changes is written in one statement below
+        changed.append(row.digest != version.digest)
+        identity = _own_identity(holders, stay_id, version.identity)
+        if holders.get(row.identity) == stay_id:
+            del holders[row.identity]
+        holders[identity] = stay_id
+        row.identity, row.source_digest, row.updated_at = identity, version.digest, at
+        if changed[-1]:
+            row.current += 1
+            row.digest, row.window = version.digest, version.window
+            bodies.append(
+                {
+                    "stay_id": stay_id,
+                    "number": row.current,
+                    "digest": version.digest,
+                    "made_by": version.made_by,
+                    "sealed_body": version.sealed_body,
+                    "created_at": at,
+                }
             )
-        )
-    session.add(row)
-    session.flush()
-    statement = select(StayVersion.id).where(StayVersion.stay_id == stay_id, StayVersion.number == row.current)
-    return Recorded(stay_id, session.exec(statement).one() or 0, row.current, changed)
+        changes.append(row.model_dump(include=_REVISED))
+    if changes:
+        session.execute(update(StayRow), changes)
+    if bodies:
+        session.execute(insert(StayVersion), bodies)
+    ids = _version_ids(session, rows.values())
+    return [
+        Recorded(stay_id, ids[stay_id, rows[stay_id].current], rows[stay_id].current, new)
+        for (stay_id, _), new in zip(versions, changed, strict=True)
+    ]
 
 
-def _own_identity(session: Session, stay_id: int, identity: str) -> str:
+_REVISED = {"id", "identity", "current", "digest", "source_digest", "window", "updated_at"}
+
+
+def _version_ids(session: Session, rows: Iterable[StayRow]) -> dict[tuple[int, int], int]:
+    """Ids of the current versions, by stay and number."""
+    statement = select(StayVersion.stay_id, StayVersion.number, StayVersion.id).join(
+        StayRow, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current)
+    )
+    found = session.exec(statement.where(col(StayRow.id).in_(sorted(row.id or 0 for row in rows))))
+    return {(stay_id, number): version_id or 0 for stay_id, number, version_id in found}
+
+
+def _own_identity(holders: Mapping[str, int | None], stay_id: int, identity: str) -> str:
     """The identity, told apart where joining knows two stays that nothing told so far tells apart (two patients under one visit number,
     admissions without number or time)."""
-    holder = session.exec(select(StayRow.id).where(StayRow.identity == identity)).first()
-    return identity if holder in (None, stay_id) else f"{identity}/{stay_id}"
+    return identity if holders.get(identity) in (None, stay_id) else f"{identity}/{stay_id}"
 
 
 def body(session: Session, vault: Vault, version_id: int) -> Stay:

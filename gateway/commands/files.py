@@ -263,12 +263,14 @@ def convert(
         raise click.UsageError("--format dbf 只用于 --layout pcode / is for --layout pcode only")
     out.mkdir(parents=True, exist_ok=True)
     part = out / ".converting.csv"
+    given = {path.resolve() for path, _ in files}
     months: set[str] = set()
     counts = {"rows": 0, "written": 0, "refused": 0, "errors": 0}
     with (
         part.open("w", encoding=out_encoding, newline="") as rendered,
         (out / "findings.jsonl").open("w", encoding="utf-8") as found,
     ):
+        click.get_current_context().call_on_close(lambda: part.unlink(missing_ok=True))
         rendered.write(",".join(chosen.columns) + "\r\n")
 
         def do(path: Path, source: str) -> bool:  # noqa: ARG001 - of messages only
@@ -287,18 +289,20 @@ def convert(
             with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
                 for batch in _assembled(bench, Order("convert", platform, chosen.id)):
                     _take(batch, rendered, found, months, counts)
+    counted = f"读取 {counts['rows']} {unit}，写出 {counts['written']} {unit}，拒收"
+    if not used:
+        click.echo(f"{counted} {counts['refused']} 行；没有可用的输入，未生成文件", err=True)
+        return _exit_code(used, bad, findings=False)
     name = work.file_name(months, chosen.id)
-    if used:
-        part.replace(out / name)
-        if kind != "csv":
-            name, misfits = _as_format(out / name, kind, chosen)
-            counts["refused"] += len(misfits)
-            for row, misfit in misfits.items():
-                click.echo(f"第 {row} 行没有写入 {kind}：{misfit}", err=True)
-    else:
-        part.unlink()
-    counted = f"读取 {counts['rows']} {unit}，写出 {counts['written']} {unit}"
-    click.echo(f"{counted}，拒收 {counts['refused']} 行，错误 {counts['errors']} 项：{out / name}", err=True)
+    if not given.isdisjoint((out / name).with_suffix(suffix).resolve() for suffix in (".csv", f".{kind}")):
+        raise click.UsageError(f"输出文件 {out / name} 就是输入文件之一，未覆盖；请换一个输出目录 / would overwrite an input")
+    part.replace(out / name)
+    if kind != "csv":
+        name, misfits = _as_format(out / name, kind, chosen)
+        counts["refused"] += len(misfits)
+        for row, misfit in misfits.items():
+            click.echo(f"第 {row} 行没有写入 {kind}：{misfit}", err=True)
+    click.echo(f"{counted} {counts['refused']} 行，错误 {counts['errors']} 项：{out / name}", err=True)
     return _exit_code(used, bad, findings=bool(counts["errors"] or counts["refused"]))
 
 

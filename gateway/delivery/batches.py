@@ -31,6 +31,12 @@ from gateway.store.tables import Batch, Submission, SubmissionVersion
 from mappings.profile import Profile
 
 
+def folder_of(outbox: Path, batch_id: str) -> Path:
+    """Where a batch's file lies: in a folder of its own, for platforms fix the name of the file (one window, one name), and a window
+    may need several batches."""
+    return outbox / batch_id[-12:]
+
+
 def close(ledger: Ledger, profile: Profile, window: str, outbox: Path, *, encoding: str = "", actor: str) -> Batch:
     """Close a batch of every ready submission of a window and write its file. Raises `NotFound` when nothing is ready, or the
     transport's failure: then the batch stays closed and `write` may be called again."""
@@ -73,7 +79,7 @@ def write(ledger: Ledger, profile: Profile, batch_id: str, outbox: Path, *, enco
         content = csv_bytes(profile.layout, records, encoding=encoding or str(folder["encoding"]))
         name = str(folder["file_name"]).format(window_compact=batch.window.replace("-", "M"), batch=batch.id[-12:])
         digest = hashlib.sha256(content).hexdigest()
-        FolderTransport(outbox).drop(name, content)
+        FolderTransport(folder_of(outbox, batch_id)).drop(name, content)
     with ledger.write() as session:
         batch = session.get_one(Batch, batch_id)
         batch.state, batch.file_name, batch.digest = "written", name, digest

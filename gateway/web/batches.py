@@ -74,6 +74,11 @@ def file(id: str, gateway: InGateway, actor: Actor) -> Response:
     return Response(content, media_type="text/csv", headers=headers)
 
 
+@router.post("/batches/{id}/write", summary="重新生成批次文件（内容不变） / write the batch's file again")
+def write(id: str, gateway: InGateway, actor: Actor) -> BatchView:  # noqa: ARG001 - signed in
+    return _with_withdrawals(gateway, gateway.write_batch(id))
+
+
 @router.post("/batches/{id}/confirm", summary="确认文件已在平台上传 / confirm the upload")
 def confirm(id: str, gateway: InGateway, actor: Actor) -> BatchView:
     return _with_withdrawals(gateway, batches.confirm(gateway.ledger, id, actor=actor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ from adapters.hqms.writer import csv_bytes
 from conformance.sample.faults import is_due_child
 from conformance.sample.hospital import generate
 from conformance.simulators.ncpcs import Simulator
+from gateway.access import accounts
+from gateway.access.accounts import LONGEST_WAIT_OF_ALL, Door
 from gateway.audit.log import verify
+from gateway.model.errors import AccessDenied
+from gateway.store.ledger import Ledger
+from gateway.store.vault import Vault
 from mappings.layout import layout
 from tests.installation import PASSWORD, wait_for
 
@@ -74,6 +80,140 @@ def test_failed_sign_ins_slow_an_account_down(stranger: tuple[httpx.Client, str]
     answer = client.post("/api/session", json={"account": "admin", "password": password, "new_password": PASSWORD})
     assert answer.status_code == 401
     assert "次数过多" in answer.json()["error"]
+
+
+class Clock:
+    """What time it is for the door."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(accounts, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", Vault.create(tmp_path / "keys")) as ledger:
+        with ledger.write() as session:
+            password = accounts.create(session, "admin")
+        door = Door(ledger)
+        door.sign_in("admin", password, PASSWORD)
+        yield door
+
+
+def fail(door: Door, address: str, name: str = "admin") -> str:
+    """What a wrong password is answered."""
+    with pytest.raises(AccessDenied) as refused:
+        door.sign_in(name, "wrong-password-1", address=address)
+    return refused.value.message
+
+
+def test_failures_elsewhere_keep_nobody_out_for_long(door: Door, clock: Clock) -> None:
+    for _ in range(14):
+        assert fail(door, "192.0.2.66") == "账号或密码不正确"
+        clock.time += 1000
+    fail(door, "192.0.2.66")
+    clock.time += LONGEST_WAIT_OF_ALL - 0.5
+    with pytest.raises(AccessDenied, match="请 1 秒后再试"):
+        door.sign_in("admin", PASSWORD, address="192.0.2.1")
+    clock.time += 1
+    # whoever failed still waits, and his tries meanwhile do not prolong what the others wait
+    assert fail(door, "192.0.2.66") == "登录失败次数过多"
+    assert door.sign_in("admin", PASSWORD, address="192.0.2.1")
+
+
+def test_an_unknown_address_waits_no_longer_than_everybody(door: Door, clock: Clock) -> None:
+    for _ in range(20):
+        fail(door, "")
+        clock.time += LONGEST_WAIT_OF_ALL
+    assert door.sign_in("admin", PASSWORD)
+
+
+def test_names_made_up_do_not_push_out_a_running_wait(door: Door, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "MOST_FAILURES_KEPT", 6)
+    for _ in range(9):
+        fail(door, "192.0.2.66")
+        clock.time += 16.0
+    fail(door, "192.0.2.66")  # waits 32 s from now
+    for number in range(12):
+        fail(door, "192.0.2.66", name=f"nobody-{number}" * 1000)
+    assert fail(door, "192.0.2.66") == "登录失败次数过多"
+    assert len(door._failures) == 6
+
+
+def test_a_request_of_the_wrong_form_is_answered_in_chinese_and_without_its_values(clerk: httpx.Client) -> None:
+    secret = "hunter2-七床林小禾"
+    requests: list[tuple[dict[str, Any], str]] = [
+        ({"json": {"password": secret}}, "缺少 account"),
+        ({"json": {"account": "admin", "password": [secret]}}, "password 的值不正确"),
+        ({"json": {"account": "admin", "password": "x", secret: secret}}, "请求体 中有不认识的字段"),
+        ({"json": secret}, "请求体 的值不正确"),
+        ({"content": f'{{"{secret}'.encode(), "headers": {"Content-Type": "application/json"}}, "请求体不是 JSON"),
+        ({}, "缺少 请求体"),
+    ]
+    for sent, told in requests:
+        answer = clerk.post("/api/session", **sent)
+        assert answer.status_code == 422
+        assert answer.json().keys() == {"error", "action", "english"}
+        assert told in answer.json()["error"]
+        for part in ("hunter2", "林小禾"):
+            assert part not in answer.text
+            assert part.encode("unicode-escape").decode() not in answer.text
+    correction = {"reason": "x", "corrections": [{"field": "A26", "value": 7}]}
+    assert "corrections.0.value" in clerk.post("/api/stays/1/corrections", json=correction).json()["error"]
+
+
+def test_a_number_that_no_row_can_have_is_refused(clerk: httpx.Client) -> None:
+    correction = {"reason": "x", "corrections": [{"field": "A26", "value": "x"}]}
+    for number in (str(2**63), "9" * 20, "9" * 5000, "-1"):
+        answers = [
+            clerk.post(f"/api/stays/{number}/corrections", json=correction),
+            clerk.get(f"/api/messages/{number}"),
+            clerk.get(f"/api/messages/{number}/raw"),
+            clerk.post(f"/api/messages/{number}/retry"),
+            clerk.get("/api/messages", params={"after": number}),
+        ]
+        for answer in answers:
+            assert answer.status_code == 422, answer.request.url
+            assert answer.json()["english"].startswith("invalid request: ")
+    largest = 2**63 - 1
+    assert clerk.post(f"/api/stays/{largest}/corrections", json=correction).status_code == 404
+    assert clerk.get(f"/api/messages/{largest}").status_code == 404
+    assert clerk.get("/api/messages", params={"after": largest}).json() == []
+
+
+def test_an_address_that_is_none_is_answered_in_chinese(clerk: httpx.Client) -> None:
+    nowhere, not_so = clerk.get("/api/hunter2"), clerk.put("/api/session")
+    assert (nowhere.status_code, nowhere.json()["error"], nowhere.json()["english"]) == (404, "没有这个地址", "not found")
+    assert (not_so.status_code, not_so.json()["error"]) == (405, "这个地址不能这样访问")
+    assert not_so.headers["allow"]
+    assert clerk.get("/static/none.css").json()["error"] == "没有这个地址"
+    for answer in (nowhere, not_so):
+        assert answer.json().keys() == {"error", "action", "english"}
+        assert "hunter2" not in answer.text
+    assert "HTTPValidationError" not in clerk.get("/openapi.json").text
+
+
+def test_the_page_shows_only_names_of_official_exports(clerk: httpx.Client, children: list[Record]) -> None:
+    private = ("林小禾出院.csv", "hqms-林小禾.csv", "linxiaohe.csv", "hqms_999052201503082795.csv")
+    public = ("hqmsts_2026M10.csv", "TCMMS_2026M08-2026M10.csv")
+    for count, name in enumerate((*private, *public)):
+        hand_in(clerk, name, children[: 1 + count % 4] * (1 + count // 4))
+    page, english = clerk.get("/").text, clerk.get("/?lang=en").text
+    for name in private:
+        assert name not in page + english
+    for name in public:
+        assert name in page
+        assert name in english
+    assert page.count("（文件名不公开显示）") == english.count("(name not shown)") == len(private)
 
 
 def test_a_returned_report_is_corrected_and_accepted(clerk: httpx.Client, platform: Simulator, children: list[Record]) -> None:
@@ -196,7 +336,7 @@ class TestByFile:
             batch = clerk.post("/api/platforms/ncpcs/batches", json={"window": month}).raise_for_status().json()
             assert clerk.post(f"/api/batches/{batch['id']}/results", content=b"A48,A49,status\n").status_code == 409
             content = clerk.get(f"/api/batches/{batch['id']}/file").content
-            assert content == (hospital / "outbox" / "ncpcs" / batch["file_name"]).read_bytes()
+            assert content == (hospital / "outbox" / "ncpcs" / batch["id"][-12:] / batch["file_name"]).read_bytes()
             with httpx.Client(base_url=platform.base_url, auth=(platform.account, platform.secret), trust_env=False) as person:
                 upload = person.post("/api/v2/files", params={"name": batch["file_name"]}, content=content)
                 assert upload.status_code == 202, upload.text
