@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from adapters.hqms.tables import Limits
 from gateway.model.errors import FileRefused, NotFound
 from gateway.store.tables import Message, SourceFile
-from gateway.web.requests import Actor, InGateway
+from gateway.web.requests import LARGEST, Actor, InGateway
 
 router = APIRouter(prefix="/api/files", tags=["files 来源文件"])
 
@@ -103,7 +103,7 @@ def rows(
     gateway: InGateway,
     actor: Actor,  # noqa: ARG001 - signed in
     outcome: Literal["read", "unchanged", "refused"] | None = None,
-    after: int = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> list[RowView]:
     with gateway.ledger.read() as session:

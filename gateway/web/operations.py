@@ -19,7 +19,7 @@ from gateway.reporting.tally import tally
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
 from gateway.store.tables import AuditEntry, InboundMessage, SourceFile
-from gateway.web.requests import Actor, InGateway
+from gateway.web.requests import LARGEST, Actor, InGateway
 from gateway.web.sources import OPEN, Standing, counts, standings
 from mappings.profile import profile
 
@@ -143,7 +143,7 @@ def row_counts(session: Session) -> dict[str, int]:
 
 
 @router.get("/api/audit/export", summary="导出审计日志（可离线校验）/ export the audit log", response_class=StreamingResponse)
-def audit_export(gateway: InGateway, actor: Actor, after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
+def audit_export(gateway: InGateway, actor: Actor, after: Annotated[int, Query(ge=0, le=LARGEST)] = 0) -> StreamingResponse:
     """JSON lines for ``zhibao audit verify``. That it was exported is an entry of the log itself."""
     with gateway.ledger.write() as session:
         record(session, Event("audit.exported", f"after:{after}", actor=actor))

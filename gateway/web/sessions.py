@@ -25,7 +25,8 @@ class Session(Body):
 
 @router.post("", summary="登录，取得令牌 / sign in")
 def sign_in(body: SignIn, request: Request) -> Session:
-    token: str = request.app.state.door.sign_in(body.account, body.password, body.new_password)
+    address = request.client.host if request.client is not None else ""
+    token: str = request.app.state.door.sign_in(body.account, body.password, body.new_password, address=address)
     return Session(token=token)
 
 

@@ -337,6 +337,10 @@ class TestByFile:
             assert clerk.post(f"/api/batches/{batch['id']}/results", content=b"A48,A49,status\n").status_code == 409
             content = clerk.get(f"/api/batches/{batch['id']}/file").content
             assert content == (hospital / "outbox" / "ncpcs" / batch["id"][-12:] / batch["file_name"]).read_bytes()
+            (hospital / "outbox" / "ncpcs" / batch["id"][-12:] / batch["file_name"]).unlink()
+            assert clerk.get(f"/api/batches/{batch['id']}/file").status_code == 404
+            assert clerk.post(f"/api/batches/{batch['id']}/write").json()["sha256"] == batch["sha256"]
+            assert clerk.get(f"/api/batches/{batch['id']}/file").content == content
             with httpx.Client(base_url=platform.base_url, auth=(platform.account, platform.secret), trust_env=False) as person:
                 upload = person.post("/api/v2/files", params={"name": batch["file_name"]}, content=content)
                 assert upload.status_code == 202, upload.text

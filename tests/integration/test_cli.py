@@ -348,6 +348,15 @@ def test_nothing_is_left_where_nothing_could_be_converted(zhibao: Zhibao, tmp_pa
     assert not (tmp_path / "out" / ".converting.csv").exists()
 
 
+def test_an_input_is_never_overwritten(zhibao: Zhibao, clean: Path, tmp_path: Path) -> None:
+    given = tmp_path / "hqmsts_2026M10.csv"
+    given.write_bytes(clean.read_bytes())
+    ran = zhibao("convert", given, "--to", "ncpcs", "--out", tmp_path)
+    assert ran.code == 2
+    assert given.read_bytes() == clean.read_bytes()
+    assert not (tmp_path / ".converting.csv").exists()
+
+
 # -- sample, schema, init
 
 

@@ -17,7 +17,7 @@ from gateway.delivery.channel import Delivered, IncomingReceipt, Parcel, Reason
 from gateway.model.errors import AmbiguousFailure, AuditBroken, TransientFailure
 from gateway.runtime import Gateway
 from gateway.settings import Intake, Platform, Settings
-from gateway.store.tables import SourceFile, SubmissionVersion
+from gateway.store.tables import Message, SourceFile, SubmissionVersion
 from gateway.store.vault import Vault
 from mappings.layout import layout
 
@@ -173,3 +173,23 @@ def test_what_a_stopped_process_left_is_carried_on(installation: Settings, platf
         second.close()
     assert len(platform.kept) == 20
     assert len(set(platform.sends)) == len(platform.sends) == 20
+
+
+def test_a_stay_under_the_numbers_of_another_one_is_refused(
+    installation: Settings, platform: MemoryPlatform, tmp_path: Path
+) -> None:
+    first = child("1", "某省某市某县")
+    corrected = first | {"A11": "测试童童"}  # the same person, better spelt
+    other = first | {"A11": "另一童", "A13": "2018-02-02", "B12": "2026-10-01 08:00:00", "B15": "2026-10-05 08:00:00"}
+    gateway = Gateway(installation, channels={"ncpcs": platform})
+    try:
+        for number, rows in enumerate(([first], [corrected, other], [other])):
+            with write(tmp_path / f"{number}.csv", rows).open("rb") as source:
+                file, _ = gateway.importer.receive(source, f"{number}.csv")
+            gateway.importer.read(file.id)
+        with gateway.ledger.read() as session:
+            found = [(m.outcome, m.reason, m.field) for m in session.exec(select(Message).order_by(Message.id))]
+    finally:
+        gateway.close()
+    refused = ("refused", "identity-conflict", "A48")
+    assert found == [("read", "", ""), ("read", "", ""), refused, refused]
