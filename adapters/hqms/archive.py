@@ -49,6 +49,8 @@ def content_of(path: Path) -> tuple[str, str]:
 def checked_entries(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
     """The entries of a zip whose claims stay within the limits. Raises `FileRefused`."""
     entries = _directory(path)
+    if not all(entry.filename for entry in entries):
+        raise _damaged("an entry without a name")
     if any(entry.flag_bits & 0x41 for entry in entries):
         raise refused("encrypted", "压缩包或工作簿设有密码", "请取消密码后重新导入", "zip entries are encrypted")
     if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
