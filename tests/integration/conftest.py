@@ -12,7 +12,10 @@ from conformance.simulators.behaviour import Behaviour
 from conformance.simulators.ncpcs import Simulator
 from gateway.serving import served
 from gateway.settings import load
+from tests.command_line import zhibao
 from tests.installation import PASSWORD, install
+
+__all__ = ["zhibao"]  # a fixture
 
 
 @pytest.fixture

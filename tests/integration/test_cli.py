@@ -9,9 +9,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import click
 import httpx
@@ -27,45 +25,12 @@ from gateway.store.ledger import Ledger
 from gateway.store.vault import Vault
 from mappings.layout import layout
 from mappings.profile import platform_ids, profile
+from tests.command_line import Zhibao
 from tests.installation import PASSWORD, wait_for
 
 COLUMNS = layout("2020").columns
 CHINESE = re.compile(r"[一-鿿]")
 Record = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Its output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-class Zhibao(Protocol):
-    def __call__(self, *arguments: object) -> Ran: ...
-
-
-@pytest.fixture
-def zhibao(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zhibao:
-    """Runs the entry point in this process; anything but a clean exit fails the test with its traceback."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["zhibao", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, shown.out, shown.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

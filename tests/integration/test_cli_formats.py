@@ -7,9 +7,10 @@ from pathlib import Path
 
 from adapters.hqms.tables import Row, open_table
 from mappings.layout import layout
-from tests.integration.test_cli import Zhibao, clean, zhibao
+from tests.command_line import Zhibao
+from tests.integration.test_cli import clean
 
-__all__ = ["clean", "zhibao"]  # fixtures
+__all__ = ["clean"]  # fixtures
 
 PCODES = ("P900", "P6891", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P22", "P25", "P321", "P322")
 

@@ -7,57 +7,20 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from adapters.hl7v2.dialect import BUILT_IN, dialect
 from adapters.hqms.writer import csv_bytes
 from conformance.sample.files import write_sample
-from gateway import cli
 from mappings.layout import layout
+from tests.command_line import Ran, Zhibao
 from tests.hl7v2_messages import BOY, DATA, header, segment
 
 CHINESE = re.compile(r"[一-鿿]")
 HOSPITAL = ("--organisation", "4200001", "--organisation-name", "云屏医院")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Its output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-class Zhibao(Protocol):
-    def __call__(self, *arguments: object) -> Ran: ...
-
-
-@pytest.fixture
-def zhibao(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zhibao:
-    """Runs the entry point in this process; anything but a clean exit fails the test with its traceback."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["zhibao", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        assert "Traceback" not in shown.err
-        return Ran(ended.value.code, shown.out, shown.err)
-
-    return run
 
 
 def case(name: str) -> list[Path]:
