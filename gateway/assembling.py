@@ -31,7 +31,7 @@ from gateway.cases.joining import JoinDecision, Key, decide, keys_of_stay, merge
 from gateway.cases.known import KnownInLedger, Outlines
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.model.errors import IllegalTransition, NotFound
-from gateway.model.facts import Fact, Facts
+from gateway.model.facts import Fact, Facts, says_something
 from gateway.model.stay import Stay
 from gateway.reporting import submissions
 from gateway.reporting.preparing import PreparedStay, Preparer
@@ -106,7 +106,7 @@ class Assembler:
             raw = self.ledger.vault.open(sealed, RAW_PLACE)
             message = Message.read(raw, charset=chosen.charset, longest=chosen.longest_mb << 20)
             facts = self._readers[source].read(message, f"v2:{id}")
-            if chosen.organisation_name and _says_something(facts):
+            if chosen.organisation_name and says_something(facts):
                 facts.facts.append(Fact("organisation.name", chosen.organisation_name, SETTINGS))
             return _Read(id, source, facts)
         except MessageRefused as refusal:
@@ -150,7 +150,7 @@ class Assembler:
             desk.events.append(Event(f"message.{state}", f"v2:{item.id}", {"reason": item.reason}))
         elif behind:
             desk.settle(item.id, "parked", "排在同一患者处理失败的消息之后", reason="behind")
-        elif not _says_something(item.facts):
+        elif not says_something(item.facts):
             desk.settle(item.id, "ignored", "消息中没有需要的内容")
         else:
             desk.take(item.id, item.facts, self.sources[item.source].organisation)
@@ -204,11 +204,6 @@ def _parked(session: Session, lanes: Iterable[str]) -> set[str]:
         col(InboundMessage.lane).in_(sorted({*lanes} - {""})), InboundMessage.state == "parked"
     )
     return set(session.exec(statement.distinct()))
-
-
-def _says_something(facts: Facts) -> bool:
-    groups = (facts.facts, facts.diagnoses, facts.procedures, facts.pathology, facts.medications, facts.movements)
-    return any(groups) or bool(facts.cancels or facts.merged_from or facts.snapshot)
 
 
 class Desk:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from adapters.hl7v2.code_map import CodeMap
 from adapters.hl7v2.message import NULL, Path, Segment
-from adapters.hl7v2.names import is_chinese, joined
 from adapters.hl7v2.remarks import remark
-from adapters.hl7v2.times import china_date, china_time
 from gateway.model.facts import Remark
+from gateway.model.names import is_chinese, joined
+from gateway.model.times import china_date, china_time
 from gateway.model.values import Coded
+from mappings.code_map import CodeMap
 
 Value = Coded | int | str
 

@@ -23,9 +23,9 @@ from adapters.hl7v2.entries import (
     text_of,
 )
 from adapters.hl7v2.message import Segment, Segments
-from adapters.hl7v2.morphology import morphology_code
 from adapters.hl7v2.remarks import remark
 from gateway.model.facts import DiagnosisFact, Remark
+from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
 
 Use = Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"]

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.hl7v2 import resident_id
 from adapters.hl7v2.datatypes import component, components
 from adapters.hl7v2.dialect import Dialect, Slot
 from adapters.hl7v2.message import NULL, Segment, Segments
 from adapters.hl7v2.remarks import remark
+from gateway.model import resident_id
 from gateway.model.facts import Fact, PatientKey, Remark, VisitKey
 from gateway.model.values import Coded
 

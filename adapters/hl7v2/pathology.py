@@ -14,9 +14,9 @@ from adapters.hl7v2.datatypes import component, components
 from adapters.hl7v2.dialect import Dialect
 from adapters.hl7v2.entries import coded_element, source_of
 from adapters.hl7v2.message import NULL, Segment, Segments
-from adapters.hl7v2.morphology import morphology_code
 from adapters.hl7v2.remarks import remark
 from gateway.model.facts import PathologyFact, Remark
+from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
 
 Kind = Literal["routine", "frozen", "supplement"]

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final
 
-from adapters.hl7v2 import resident_id
 from adapters.hl7v2.batch import Fault, messages_of
 from adapters.hl7v2.datatypes import component, components
 from adapters.hl7v2.dialect import BUILT_IN, Dialect, dialect
 from adapters.hl7v2.message import NULL, Message, Segment
-from adapters.hl7v2.names import is_chinese
 from adapters.hl7v2.reading import FactsReader
 from adapters.hl7v2.refusal import MessageRefused
-from adapters.hl7v2.times import china_time
+from gateway.model import resident_id
 from gateway.model.facts import Facts
+from gateway.model.names import is_chinese
+from gateway.model.times import china_time
 
 _NUMBERS: Final = (("PID", 2), ("PID", 3), ("PID", 4), ("PID", 18), ("PID", 19), ("PV1", 19), ("PV1", 50))
 _AGE: Final = re.compile(r"\d{1,3}(岁|月|天|周岁|[YMD])?.*", re.IGNORECASE)

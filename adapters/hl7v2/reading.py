@@ -21,8 +21,8 @@ from adapters.hl7v2.message import Message, Segment, Segments
 from adapters.hl7v2.pathology import is_pathology, report
 from adapters.hl7v2.procedures import procedures
 from adapters.hl7v2.remarks import remark
-from adapters.hl7v2.times import china_time
 from gateway.model.facts import Fact, Facts, MovementFact, Remark
+from gateway.model.times import china_time
 from gateway.model.values import Coded
 
 _CANCELS: Final = {"A11": "A01", "A12": "A02", "A13": "A03"}

@@ -30,6 +30,7 @@ from gateway.cases.pathology import pathology
 from gateway.cases.procedures import procedures
 from gateway.cases.timeline import Timeline, timeline
 from gateway.cases.transfers import transfers
+from gateway.cases.tumours import tumours
 from gateway.model.facts import Facts, Remark
 from gateway.model.provenance import Layer
 from gateway.model.stay import Stay
@@ -88,6 +89,9 @@ def assemble(
         placed, asked = positions(listed, sheet)
         claims |= placed
         findings += asked
+    found = tumours(line.messages)
+    claims |= found.claims
+    findings += found.findings
     moves = _moves(line, claims, stay)
     if moves:
         claims["transfers"] = Claim([move.value for move in moves], moves[-1].source, moves[-1].facts)

@@ -97,6 +97,54 @@ class PathologyFact(Struct, frozen=True, omit_defaults=True):
     reported_at: DateTime | None = None
 
 
+class TumourFact(Struct, frozen=True, omit_defaults=True):
+    """What is said of one tumour. ``key`` identifies it across messages of one source; several statements with one key add to each other.
+    Members as in `gateway.model.stay.Tumour`."""
+
+    key: Text
+    source: str
+    condition: Coded | None = None
+    role: Literal["", "primary", "secondary"] = ""
+    topography: Coded | None = None
+    laterality: Coded | None = None
+    morphology: Coded | None = None
+    grade: Coded | None = None
+    basis: Coded | None = None
+    course: Coded | None = None
+    diagnosed_on: Date | None = None
+    size_mm: Text | None = None
+
+
+class StageFact(Struct, frozen=True, omit_defaults=True):
+    """A staging, whole or in part (a T category by itself). ``tumour`` is the key of the tumour, empty where the source does not say;
+    statements with the same ``tumour`` and ``key`` are one staging. Members as in `gateway.model.stay.Stage`."""
+
+    tumour: Text
+    key: Text
+    source: str
+    kind: Literal["clinical", "pathologic", "other"] = "other"
+    system: Coded | None = None
+    t: Coded | None = None
+    n: Coded | None = None
+    m: Coded | None = None
+    group: Coded | None = None
+    staged_on: Date | None = None
+
+
+class MarkerFact(Struct, frozen=True, omit_defaults=True):
+    """A tumour marker or receptor status of ``tumour`` (empty where the source does not say); ``key`` identifies the result. Members as
+    in `gateway.model.stay.Marker`."""
+
+    tumour: Text
+    key: Text
+    source: str
+    test: Coded
+    value: Text | None = None
+    unit: Text | None = None
+    finding: Coded | None = None
+    tested_on: Date | None = None
+
+
 class MedicationFact(Struct, frozen=True, omit_defaults=True):
     """A drug ordered or given. ``key`` is the order's number (ORC-2/3); ``state`` follows ORC-1 and RXA-20/21."""
 
@@ -156,4 +204,16 @@ class Facts(Struct, omit_defaults=True):
     pathology: list[PathologyFact] = field(default_factory=list)
     medications: list[MedicationFact] = field(default_factory=list)
     movements: list[MovementFact] = field(default_factory=list)
+    tumours: list[TumourFact] = field(default_factory=list)
+    stages: list[StageFact] = field(default_factory=list)
+    markers: list[MarkerFact] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+
+
+GROUPS: tuple[str, ...] = ("diagnoses", "procedures", "pathology", "medications", "movements", "tumours", "stages", "markers")
+"""The grouped assertions of `Facts`."""
+
+
+def says_something(facts: Facts) -> bool:
+    """Whether a message states anything at all about a stay."""
+    return bool(facts.facts or facts.cancels or facts.merged_from or facts.snapshot) or any(getattr(facts, name) for name in GROUPS)

@@ -69,6 +69,9 @@ class Patient(Part):
     address: Address = field(default_factory=Address)
     employer: Address = field(default_factory=Address)
     contact: Contact = field(default_factory=Contact)
+    vital_status: Coded | None = None
+    """``alive`` or ``deceased`` (system ``vital-status``) where a source states it apart from the way of leaving"""
+    death_time: DateTime | None = None
 
 
 class Age(Part):
@@ -117,6 +120,51 @@ class Diagnoses(Part):
     outpatient: Diagnosis = field(default_factory=Diagnosis)
     admission: Diagnosis = field(default_factory=Diagnosis)
     external_cause: Diagnosis = field(default_factory=Diagnosis)
+
+
+class Stage(Part):
+    """One staging of a tumour. ``kind`` is ``clinical``, ``pathologic`` or ``other``; ``system`` the edition or scheme (AJCC 8, FIGO, INSS);
+    ``group`` the stage group or, for schemes without TNM, the stage."""
+
+    kind: Text | None = None
+    system: Coded | None = None
+    t: Coded | None = None
+    n: Coded | None = None
+    m: Coded | None = None
+    group: Coded | None = None
+    staged_on: Date | None = None
+
+
+class Marker(Part):
+    """A tumour marker or receptor status. ``value`` is the result as stated (``6.50``, ``++``), ``unit`` its unit, ``finding`` a coded
+    result (positive, negative)."""
+
+    test: Coded | None = None
+    value: Text | None = None
+    unit: Text | None = None
+    finding: Coded | None = None
+    tested_on: Date | None = None
+
+
+class Tumour(Part):
+    """A tumour as the sources of this stay state it; which of them are one primary tumour of the person is decided across stays.
+
+    ``condition`` is the diagnosis as stated (ICD-10), ``topography`` and ``morphology`` (``8500/3``, behaviour included) are ICD-O-3
+    where the source has them, never derived from the diagnosis. ``course`` is the clinical status (active, recurrence, remission),
+    ``role`` ``primary`` or ``secondary`` where it is said, ``basis`` the basis of diagnosis as stated."""
+
+    condition: Coded | None = None
+    role: Text | None = None
+    topography: Coded | None = None
+    laterality: Coded | None = None
+    morphology: Coded | None = None
+    grade: Coded | None = None
+    basis: Coded | None = None
+    course: Coded | None = None
+    diagnosed_on: Date | None = None
+    size_mm: Amount | None = None
+    stages: list[Stage] = field(default_factory=list)
+    markers: list[Marker] = field(default_factory=list)
 
 
 class Pathology(Part):
@@ -307,6 +355,10 @@ class Stay(Part):
     """days, counted by calendar day; a stay within one day counts 1"""
     diagnoses: Diagnoses = field(default_factory=Diagnoses)
     pathology: list[Pathology] = field(default_factory=list)
+    tumours: list[Tumour] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    markers: list[Marker] = field(default_factory=list)
+    """stagings and markers that no source ties to one of several tumours: they stay here until a person links them"""
     procedures: Procedures = field(default_factory=Procedures)
     medications: list[Medication] = field(default_factory=list)
     icu_stays: list[IcuStay] = field(default_factory=list)

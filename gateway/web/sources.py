@@ -30,7 +30,7 @@ from gateway.cases.known import FACTS_PLACE
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.listening import Taken
 from gateway.model.errors import NotFound, UnusableInput
-from gateway.model.facts import Facts
+from gateway.model.facts import GROUPS, Facts
 from gateway.runtime import Gateway
 from gateway.settings import Source
 from gateway.store.ledger import now
@@ -47,7 +47,6 @@ OPEN: Final = ("received", "waiting", "parked")
 
 _BATCH = re.compile(rb"(?:\A|[\r\n\x0b])BHS([^\r\n]*)")
 _CODE = re.compile(rb"\rMSA[^\r]([AC][AER])")
-_GROUPS = ("diagnoses", "procedures", "pathology", "medications", "movements")
 
 
 # -- handing in
@@ -338,7 +337,7 @@ def message(id: Number, gateway: InGateway, actor: Actor) -> MessageDetail:  # n
 def _statements(facts: Facts) -> Iterator[StatementView]:
     for fact in facts.facts:
         yield StatementView(path=fact.path, field=fact.source, derived=fact.derived)
-    for group in _GROUPS:
+    for group in GROUPS:
         for entry in getattr(facts, group):
             yield StatementView(path=group, field=entry.source)
 

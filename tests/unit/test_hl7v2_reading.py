@@ -9,20 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.hl7v2 import resident_id
-from adapters.hl7v2.code_map import base_codes, value_set
 from adapters.hl7v2.dialect import BUILT_IN, dialect
 from adapters.hl7v2.fields import base_table
-from adapters.hl7v2.morphology import morphology_code
-from adapters.hl7v2.names import joined
 from adapters.hl7v2.reading import FactsReader
 from adapters.hl7v2.remarks import RULES, remark
-from adapters.hl7v2.times import china_time
 from gateway.model import facts as contract
-from gateway.model import paths
+from gateway.model import paths, resident_id
 from gateway.model.facts import Fact, Facts
+from gateway.model.morphology import morphology_code
+from gateway.model.names import joined
 from gateway.model.stay import Stay
+from gateway.model.times import china_time
 from gateway.model.values import Coded
+from mappings.code_map import base_codes, value_set
 from tests.hl7v2_messages import BOY, DATA, facts, header, message, rules, segment, stated
 
 PERSON = segment("PID", f3="1")

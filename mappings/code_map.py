@@ -1,6 +1,6 @@
 """Code maps: what a sender's code or its label means in a value set of ours.
 
-The base maps are data: ``mappings/sources/hl7v2/codes.csv`` (``map``, ``kind`` code or label, ``value``, ``target``; an empty target
+The base maps are data: ``mappings/sources/codes.csv`` (``map``, ``kind`` code or label, ``value``, ``target``; an empty target
 says nothing) and the names of the value set itself. A dialect adds its own codes, or declares the numbers of a map to be its own, so
 that only its codes and all labels hold. What no map knows is kept under the sender's own code system and never guessed.
 """
@@ -88,7 +88,7 @@ def names_of(value_set_name: str) -> dict[str, str]:
 def base_codes() -> Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]]:
     """The packaged maps: name to (codes, labels)."""
     maps: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
-    with files("mappings").joinpath("sources", "hl7v2", "codes.csv").open(encoding="utf-8") as handle:
+    with files("mappings").joinpath("sources", "codes.csv").open(encoding="utf-8") as handle:
         for row in csv.DictReader(handle):
             codes, labels = maps.setdefault(row["map"], ({}, {}))
             (labels if row["kind"] == "label" else codes)[row["value"]] = row["target"]

@@ -1,0 +1,39 @@
+"""Why FHIR content is refused or remarked upon: issues that name the element, as an OperationOutcome prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.model.errors import UnusableInput
+
+IssueSeverity = Literal["fatal", "error", "warning", "information"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One fault of a resource. ``code`` is of FHIR's IssueType (``structure``, ``required``, ``value``, ``invariant``, ``code-invalid``,
+    ``not-supported``, ``too-long`` …), ``expression`` the element as FHIRPath prints it (``Bundle.entry[3].resource.birthDate``), ``rule`` a
+    stable word. Neither text may hold a value of the resource."""
+
+    severity: IssueSeverity
+    code: str
+    expression: str
+    rule: str
+    message: str
+    english: str
+
+
+class FhirRefused(UnusableInput):
+    """FHIR content that cannot be used. ``reason`` is a stable word, ``issues`` say what is wrong where, ``status`` is the HTTP status that
+    says so (400 not readable, 422 readable and wrong, 413 too large)."""
+
+    def __init__(self, reason: str, issues: Sequence[Issue], *, status: int = 422) -> None:
+        first = issues[0]
+        where = f"（{first.expression}）" if first.expression else ""
+        more = f"，另有 {len(issues) - 1} 处" if len(issues) > 1 else ""
+        super().__init__(f"{first.message}{where}{more}", english=f"{first.english} ({first.expression})")
+        self.reason = reason
+        self.issues = tuple(issues)
+        self.status = status

@@ -1,0 +1,92 @@
+"""Tumours of a stay, their stagings and markers, out of what messages say of them (FHIR conditions and observations).
+
+Statements about one tumour add to each other, a later one wins leaf by leaf. A staging or marker that is tied to no tumour belongs to the
+only one there is; beside several it stays with the stay and a person is asked (source: HL7 notes, rule 5 "Two primaries").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from conformance.checks.finding import Finding
+from gateway.cases.claims import Leaves, leaves_of
+from gateway.model.facts import Facts, TumourFact
+
+_TUMOUR = ("condition", "topography", "laterality", "morphology", "grade", "basis", "course", "diagnosed_on", "size_mm")
+_STAGE = ("kind", "system", "t", "n", "m", "group", "staged_on")
+_MARKER = ("test", "value", "unit", "finding", "tested_on")
+
+_Stated = tuple[Any, Facts]
+
+
+class Tumours(Struct, frozen=True):
+    """Claims at their paths in the stay, and what to ask."""
+
+    claims: Leaves
+    findings: list[Finding]
+
+
+def tumours(messages: Sequence[Facts]) -> Tumours:
+    """Fold what messages that count say of tumours, oldest first; tumours in the order of first mention."""
+    known: dict[str, list[_Stated]] = {}
+    stages: dict[str, dict[str, list[_Stated]]] = {}
+    markers: dict[str, dict[str, list[_Stated]]] = {}
+    for facts in messages:
+        for tumour in facts.tumours:
+            known.setdefault(tumour.key, []).append((tumour, facts))
+        for stage in facts.stages:
+            stages.setdefault(stage.tumour, {}).setdefault(stage.key, []).append((stage, facts))
+        for marker in facts.markers:
+            markers.setdefault(marker.tumour, {}).setdefault(marker.key, []).append((marker, facts))
+    primaries = [key for key, stated in known.items() if _role(stated) != "secondary"]
+    only = primaries[0] if len(primaries) == 1 else None
+    claims: Leaves = {}
+    places = {key: f"tumours[{index}]" for index, key in enumerate(known)}
+    for key, place in places.items():
+        claims |= _under(place, leaves_of(known[key], _TUMOUR))
+        claims |= _under(place, leaves_of([stated for stated in known[key] if stated[0].role], ("role",)))
+    unlinked = _place(stages, "stages", _STAGE, places, only, claims) | _place(markers, "markers", _MARKER, places, only, claims)
+    findings = [_link_wanted(len(primaries))] if unlinked and len(primaries) > 1 else []
+    return Tumours(claims, findings)
+
+
+def _role(stated: Iterable[_Stated]) -> str:
+    tumours: list[TumourFact] = [tumour for tumour, _ in stated]
+    return next((tumour.role for tumour in reversed(tumours) if tumour.role), "")
+
+
+def _place(
+    said: dict[str, dict[str, list[_Stated]]],
+    name: str,
+    members: Sequence[str],
+    places: dict[str, str],
+    only: str | None,
+    claims: Leaves,
+) -> bool:
+    """Put stagings or markers under their tumours, or under the stay; whether any is left there."""
+    taken: dict[str, int] = {}
+    for key, entries in said.items():
+        owner = places.get(key) or (places[only] if only is not None else "")
+        path = f"{owner}.{name}" if owner else name
+        for stated in entries.values():
+            index = taken.get(path, 0)
+            taken[path] = index + 1
+            claims |= _under(f"{path}[{index}]", leaves_of(stated, members))
+    return name in taken
+
+
+def _under(place: str, leaves: Leaves) -> Leaves:
+    return {f"{place}.{name}": claim for name, claim in leaves.items()}
+
+
+def _link_wanted(count: int) -> Finding:
+    return Finding(
+        "ZB-TUMOUR-LINK",
+        (),
+        "warning",
+        f"有 {count} 个原发肿瘤，而部分分期或标志物没有说明属于哪一个，系统不会自行归属；请在来源系统注明（Observation.focus），或由人工关联",
+        "stagings or markers without a link beside several primary tumours: they stay with the stay",
+    )
