@@ -19,7 +19,8 @@ class Resource:
 
     ``key`` is its address within its source: ``Patient/7``, with the sender's base in front where that is another server's
     (``http://his.example/fhir/Patient/7``). ``message`` names the message that states it (provenance: ``fhir:12``), ``occurred`` when that
-    was (ISO 8601 China time). ``links`` maps references as they stand in ``body`` (``urn:uuid:…``) to keys, where they are not keys
+    was (ISO 8601 China time). ``place`` is where it stands in that message: empty for a message that is the resource, ``entry[3]`` in a
+    bundle, ``line[3]`` in a piece of a bulk file, counted from 0 as FHIRPath does. ``links`` maps references as they stand in ``body`` (``urn:uuid:…``) to keys, where they are not keys
     themselves.
     """
 
@@ -29,11 +30,16 @@ class Resource:
     occurred: str
     release: Release = "R4"
     links: Mapping[str, str] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def kind(self) -> str:
         """Its resourceType."""
         return str(self.body["resourceType"])
+
+    def source(self, element: str) -> str:
+        """How provenance names an element of it: ``entry[3].Encounter.period.start``."""
+        return ".".join(part for part in (self.place, self.kind, element) if part)
 
     def target(self, reference: str) -> str:
         """The key that a literal reference of this resource leads to, versions left out. Contained resources (``#…``) have none."""
