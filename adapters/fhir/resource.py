@@ -20,8 +20,8 @@ class Resource:
     ``key`` is its address within its source: ``Patient/7``, with the sender's base in front where that is another server's
     (``http://his.example/fhir/Patient/7``). ``message`` names the message that states it (provenance: ``fhir:12``), ``occurred`` when that
     was (ISO 8601 China time). ``place`` is where it stands in that message: empty for a message that is the resource, ``entry[3]`` in a
-    bundle, ``line[3]`` in a piece of a bulk file, counted from 0 as FHIRPath does. ``links`` maps references as they stand in ``body`` (``urn:uuid:…``) to keys, where they are not keys
-    themselves.
+    bundle, ``line[3]`` in a piece of a bulk file, counted from 0 as FHIRPath does. ``links`` maps references as they stand in ``body``
+    (``urn:uuid:…``) to keys, where they are not keys themselves.
     """
 
     key: str
