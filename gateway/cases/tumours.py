@@ -1,7 +1,8 @@
 """Tumours of a stay, their stagings and markers, out of what messages say of them (FHIR conditions and observations).
 
 Statements about one tumour add to each other, a later one wins leaf by leaf. A staging or marker that is tied to no tumour belongs to the
-only one there is; beside several it stays with the stay and a person is asked (source: HL7 notes, rule 5 "Two primaries").
+only one there is; beside several, or where the tumour it is tied to is not known here, it stays with the stay and a person is asked
+(source: HL7 notes, rule 5 "Two primaries").
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ def tumours(messages: Sequence[Facts]) -> Tumours:
     for key, place in places.items():
         claims |= _under(place, leaves_of(known[key], _TUMOUR))
         claims |= _under(place, leaves_of([stated for stated in known[key] if stated[0].role], ("role",)))
-    unlinked = _place(stages, "stages", _STAGE, places, only, claims) | _place(markers, "markers", _MARKER, places, only, claims)
-    findings = [_link_wanted(len(primaries))] if unlinked and len(primaries) > 1 else []
+    left = _place(stages, "stages", _STAGE, places, only, claims) | _place(markers, "markers", _MARKER, places, only, claims)
+    findings = [_link_wanted(len(primaries))] if "" in left and len(primaries) > 1 else []
+    if left - {""}:
+        findings.append(_unknown_tumour())
     return Tumours(claims, findings)
 
 
@@ -65,17 +68,20 @@ def _place(
     places: dict[str, str],
     only: str | None,
     claims: Leaves,
-) -> bool:
-    """Put stagings or markers under their tumours, or under the stay; whether any is left there."""
+) -> set[str]:
+    """Put stagings or markers under their tumours, or under the stay; the tumours (keys) whose ones are left there."""
     taken: dict[str, int] = {}
+    left: set[str] = set()
     for key, entries in said.items():
-        owner = places.get(key) or (places[only] if only is not None else "")
+        owner = places.get(key if key or only is None else only, "")
+        if not owner:
+            left.add(key)
         path = f"{owner}.{name}" if owner else name
         for stated in entries.values():
             index = taken.get(path, 0)
             taken[path] = index + 1
             claims |= _under(f"{path}[{index}]", leaves_of(stated, members))
-    return name in taken
+    return left
 
 
 def _under(place: str, leaves: Leaves) -> Leaves:
@@ -89,4 +95,14 @@ def _link_wanted(count: int) -> Finding:
         "warning",
         f"有 {count} 个原发肿瘤，而部分分期或标志物没有说明属于哪一个，系统不会自行归属；请在来源系统注明（Observation.focus），或由人工关联",
         "stagings or markers without a link beside several primary tumours: they stay with the stay",
+    )
+
+
+def _unknown_tumour() -> Finding:
+    return Finding(
+        "ZB-TUMOUR-UNKNOWN",
+        (),
+        "warning",
+        "部分分期或标志物所指的肿瘤不在本次住院的资料中（未发送、未确诊或已撤销），暂留在住院层面；请核对来源系统",
+        "stagings or markers of a tumour that this stay does not know (not sent, not confirmed or withdrawn): they stay with the stay",
     )
