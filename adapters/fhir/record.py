@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from adapters.fhir.elements import NOTHING, Element, each, identifier, identifiers, one, text
+from adapters.fhir.elements import NOTHING, Element, identifier, identifiers, one, text
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
@@ -20,7 +20,7 @@ from adapters.fhir.said import Said
 class Record:
     """``patient`` is the key of the Patient (it may be missing from ``resources``: then only references speak of it).
 
-    ``unresolved`` collects the keys that references led to in vain, ``remarks`` what was found about the record as a whole; both grow
+    ``unresolved`` collects the keys of resources that were referred to and are not here, ``remarks`` what was found about the record as a whole; both grow
     while it is read."""
 
     def __init__(self, patient: str, resources: Mapping[str, Resource] | Iterable[Resource]) -> None:
@@ -58,13 +58,19 @@ class Record:
         if not literal:
             return self._by_identifier(text(holder.get("type")), one(holder.get("identifier")))
         if literal.startswith("#"):
-            return self._inside(resource, literal[1:]) or self._unresolved(resource, literal, element)
-        if "?" in literal:
-            return self._by_condition(literal) or self._unresolved(resource, literal, element)
-        key = resource.target(literal)
-        found = self.resources.get(key)
-        if found is None and key not in self._aside:
-            return self._unresolved(resource, key, element)
+            found = self._inside(resource, literal[1:])
+        elif "?" in literal:
+            found = self._by_condition(literal)
+        else:
+            key = resource.target(literal)
+            found = self.resources.get(key)
+            if found is None and key in self._aside:
+                return None
+            if found is None:
+                self.unresolved.add(key)
+        if found is None and (resource.key, element) not in self._remarked:
+            self._remarked.add((resource.key, element))
+            self.remarks.append(remarked("unresolved-reference", resource, element))
         return found
 
     def key_of(self, resource: Resource, reference: object) -> str:
@@ -105,12 +111,6 @@ class Record:
         if name != "identifier" or not bar:
             return None
         return self._by_identifier(kind.rpartition("/")[2], {"system": system, "value": value})
-
-    def _unresolved(self, resource: Resource, key: str, element: str) -> None:
-        self.unresolved.add(f"{resource.key}{key}" if key.startswith("#") else key)
-        if (resource.key, element) not in self._remarked:
-            self._remarked.add((resource.key, element))
-            self.remarks.append(remarked("unresolved-reference", resource, element))
 
 
 def logical(reference: object) -> Element:
