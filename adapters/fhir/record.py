@@ -20,8 +20,8 @@ from adapters.fhir.said import Said
 class Record:
     """``patient`` is the key of the Patient (it may be missing from ``resources``: then only references speak of it).
 
-    ``unresolved`` collects the keys of resources that were referred to and are not here, ``remarks`` what was found about the record as a whole; both grow
-    while it is read."""
+    ``unresolved`` collects the keys of resources that were referred to and are not here, ``remarks`` what was found about the record as a
+    whole; both grow while it is read."""
 
     def __init__(self, patient: str, resources: Mapping[str, Resource] | Iterable[Resource]) -> None:
         listed = resources.values() if isinstance(resources, Mapping) else resources
