@@ -361,3 +361,54 @@ class Token(Base, table=True):
     digest: str = Field(primary_key=True)
     account: str = Field(foreign_key="account.name")
     expires_at: datetime = _time()
+
+
+class Client(Base, table=True):
+    """A program that may use the API (`gateway.access.clients`). ``source`` is the source it sends for, empty for one that sends nothing;
+    ``scopes`` is what it may do at most, in SMART's words, separated by spaces."""
+
+    __tablename__ = "client"
+
+    name: str = Field(primary_key=True)
+    source: str = ""
+    scopes: str
+    disabled: bool = False
+    created_at: datetime = _time()
+
+
+class ClientCredential(Base, table=True):
+    """What a client shows to be let in; one that is revoked is gone. ``kind``: ``key`` (``digest`` of the API key), ``public-key``
+    (``digest`` is the thumbprint of the JWK in ``public_key``, ``kid`` its name in signed assertions), ``certificate`` (``digest`` is the
+    SHA-256 of its DER)."""
+
+    __tablename__ = "client_credential"
+    __table_args__ = (UniqueConstraint("kind", "digest"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    client: str = Field(foreign_key="client.name", index=True)
+    kind: str
+    digest: str
+    kid: str = ""
+    public_key: str = ""
+    created_at: datetime = _time()
+    expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
+class ClientToken(Base, table=True):
+    """An access token of a client, stored as its digest, and what it is good for."""
+
+    __tablename__ = "client_token"
+
+    digest: str = Field(primary_key=True)
+    client: str = Field(foreign_key="client.name")
+    scopes: str
+    expires_at: datetime = _time()
+
+
+class UsedAssertion(Base, table=True):
+    """A signed assertion (digest of its issuer and ``jti``) that has been used, kept for as long as it would be good."""
+
+    __tablename__ = "used_assertion"
+
+    digest: str = Field(primary_key=True)
+    expires_at: datetime = _time()
