@@ -15,12 +15,13 @@ from typing import Final
 
 from adapters.hl7v2 import dialect_file
 from adapters.hl7v2.datatypes import CONVERTERS, Source
-from adapters.hl7v2.dialect_file import BUILT_IN, DialectFile, faulty
+from adapters.hl7v2.dialect_file import BUILT_IN, DialectFile
 from adapters.hl7v2.fields import Row, base_table
 from adapters.hl7v2.message import Message, Path, path
 from gateway.model.errors import ConfigurationError
 from gateway.model.names import is_chinese
 from mappings.code_map import CodeMap, base_codes, names_of, value_set
+from mappings.dialect_files import faulty
 
 __all__ = ["BUILT_IN", "Dialect", "Rule", "Slot", "dialect", "recognised"]
 

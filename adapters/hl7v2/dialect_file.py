@@ -23,16 +23,13 @@ Every mistake is a `ConfigurationError` that names the file and the key.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path as FilePath
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from gateway.model.errors import ConfigurationError
+from mappings.dialect_files import faulty, tables, typed
 
 BUILT_IN: Final = ("standard", "cn-a", "cn-b", "cn-c", "cn-d", "cn-e")
 
@@ -108,98 +105,30 @@ class DialectFile(Struct, frozen=True, forbid_unknown_fields=True):
     medications: MedicationHabits = MedicationHabits()
 
 
-def faulty(origin: str, key: str, reason: str, english: str = "") -> ConfigurationError:
-    """The error for a mistake in a dialect file."""
-    return ConfigurationError(
-        f"方言“{origin}”的 {key} 有误：{reason}",
-        action="请修改方言文件后重试",
-        english=f"dialect {origin}: {key}: {english or reason}",
-    )
-
-
 def read(name_or_path: str) -> DialectFile:
     """The dialect of that name or in that file. Raises `ConfigurationError`."""
-    return _checked(name_or_path, _raw(name_or_path, ()))
-
-
-def _raw(name_or_path: str, below: tuple[str, ...]) -> dict[str, Any]:
-    """The tables of a file over those of the dialect it extends."""
-    if name_or_path in below:
-        raise faulty(below[0], "extends", "方言互相继承", "dialects extend each other")
-    own = _load(name_or_path)
-    own.setdefault("id", FilePath(name_or_path).stem)
-    parent = own.get("extends", "")
-    if not isinstance(parent, str):
-        raise faulty(name_or_path, "extends", "应为方言名称", "should be the name of a dialect")
-    if not parent:
-        return own
-    if parent not in BUILT_IN and not FilePath(parent).is_absolute():
-        parent = str(FilePath(name_or_path).parent / parent)
-    return _over(_raw(parent, (*below, name_or_path)), own)
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _load(name_or_path: str) -> dict[str, Any]:
-    try:
-        if name_or_path in BUILT_IN:
-            content = files("adapters.hl7v2").joinpath("dialects", f"{name_or_path}.toml").read_text(encoding="utf-8")
-        elif name_or_path.endswith(".toml"):
-            content = FilePath(name_or_path).read_text(encoding="utf-8-sig")
-        else:
-            raise ConfigurationError(
-                f"没有名为“{name_or_path}”的方言",
-                action=f"可用的方言：{'、'.join(BUILT_IN)}，或一个 .toml 方言文件的路径",
-                english=f"unknown dialect {name_or_path!r}",
-            )
-        return tomllib.loads(content)
-    except OSError as error:
-        raise ConfigurationError(
-            f"方言文件“{name_or_path}”无法打开", action="请核对路径和权限", english=f"cannot open dialect file: {error.strerror}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"方言文件“{name_or_path}”不是 UTF-8 编码", action="请另存为 UTF-8", english="dialect file is not UTF-8"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f"方言文件“{name_or_path}”不是正确的 TOML：{error}", action="请按提示的行列修改", english=f"not TOML: {error}"
-        ) from error
+    folder = files("adapters.hl7v2").joinpath("dialects")
+    return _checked(name_or_path, tables(name_or_path, {name: folder.joinpath(f"{name}.toml") for name in BUILT_IN}))
 
 
 def _checked(origin: str, raw: dict[str, Any]) -> DialectFile:
     for key in ("recognise", "identifiers", "fields", "codes", "events"):
         if not isinstance(raw.get(key, {}), dict):
             raise faulty(origin, key, "应为一个表（[…]）", "should be a table")
-    tables = dict(raw)
-    tables["identifiers"] = {
-        key: _typed(
+    checked = dict(raw)
+    checked["identifiers"] = {
+        key: typed(
             origin, f"identifiers.{key}", [{"at": one} if isinstance(one, str) else one for one in _listed(value)], list[Place]
         )
         for key, value in raw.get("identifiers", {}).items()
     }
-    tables["fields"] = {
-        key: _typed(origin, f"fields.{key}", _listed(value), list[str]) for key, value in raw.get("fields", {}).items()
+    checked["fields"] = {
+        key: typed(origin, f"fields.{key}", _listed(value), list[str]) for key, value in raw.get("fields", {}).items()
     }
-    tables["codes"] = {key: _typed(origin, f"codes.{key}", value, dict[str, str]) for key, value in raw.get("codes", {}).items()}
-    file: DialectFile = _typed(origin, "", {**tables, "identifiers": {}}, DialectFile)
-    return msgspec.structs.replace(file, identifiers=tables["identifiers"])
+    checked["codes"] = {key: typed(origin, f"codes.{key}", value, dict[str, str]) for key, value in raw.get("codes", {}).items()}
+    file: DialectFile = typed(origin, "", {**checked, "identifiers": {}}, DialectFile)
+    return msgspec.structs.replace(file, identifiers=checked["identifiers"])
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value != "" else []
-
-
-def _typed(origin: str, key: str, value: Any, type: Any) -> Any:
-    try:
-        return msgspec.convert(value, type)
-    except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        inner = where.rstrip("`").lstrip(".")
-        raise faulty(origin, f"{key}{'.' if key and inner[:1] not in '[' else ''}{inner}" or "顶层", reason) from error
