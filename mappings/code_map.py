@@ -84,12 +84,17 @@ def names_of(value_set_name: str) -> dict[str, str]:
     return {name: code for code, name in members.items() if count[name] == 1}
 
 
+BaseCodes = Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]]
+"""Map name to (codes, labels)."""
+
+
 @cache
-def base_codes() -> Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]]:
-    """The packaged maps: name to (codes, labels)."""
+def base_codes(standard: str = "") -> BaseCodes:
+    """The packaged maps: those of all standards, and over them those of ``standard`` (``mappings/sources/<standard>/codes.csv``)."""
     maps: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
-    with files("mappings").joinpath("sources", "codes.csv").open(encoding="utf-8") as handle:
-        for row in csv.DictReader(handle):
-            codes, labels = maps.setdefault(row["map"], ({}, {}))
-            (labels if row["kind"] == "label" else codes)[row["value"]] = row["target"]
+    for table in (("codes.csv",), *([(standard, "codes.csv")] if standard else [])):
+        with files("mappings").joinpath("sources", *table).open(encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                codes, labels = maps.setdefault(row["map"], ({}, {}))
+                (labels if row["kind"] == "label" else codes)[row["value"]] = row["target"]
     return maps

@@ -7,7 +7,7 @@ Chinese senders and the standard come with the package (``dialects/*.toml``); a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
@@ -19,15 +19,14 @@ from adapters.hl7v2.dialect_file import BUILT_IN, DialectFile
 from adapters.hl7v2.fields import Row, base_table
 from adapters.hl7v2.message import Message, Path, path
 from gateway.model.errors import ConfigurationError
-from gateway.model.names import is_chinese
-from mappings.code_map import CodeMap, base_codes, names_of, value_set
+from mappings.code_map import CodeMap, base_codes
+from mappings.dialect_codes import dialect_codes
 from mappings.dialect_files import faulty
 
 __all__ = ["BUILT_IN", "Dialect", "Rule", "Slot", "dialect", "recognised"]
 
 _OWN_READERS = ("identifier", "address")
 _OWN_SEGMENTS = ("AL1", "OBX")
-_FREE_TEXT = ("nationality",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +99,7 @@ class Dialect:
         for row in base_table():
             if row.map:
                 known.setdefault(row.map, row.value_set)
-        for key in ("codes", "own_codes"):
-            for name in getattr(self.file, key):
-                if name not in known:
-                    raise faulty(self._origin, f"{key}.{name}", f"没有这个对照表，可用：{'、'.join(sorted(known))}", "no such map")
-        maps = {}
-        for name, target_set in known.items():
-            base, labels = base_codes().get(name, ({}, {}))
-            if name in self.file.own_codes:
-                base = {}
-            own = self.file.codes.get(name, {})
-            self._check_targets(name, target_set, own)
-            maps[name] = CodeMap(
-                name,
-                target_set,
-                f"{self.id}/{name}",
-                {**base, **{code: target for code, target in own.items() if not is_chinese(code)}},
-                {**names_of(target_set), **labels, **{code: target for code, target in own.items() if is_chinese(code)}},
-            )
-        return maps
-
-    def _check_targets(self, name: str, target_set: str, own: Mapping[str, str]) -> None:
-        if name in _FREE_TEXT or not own:
-            return
-        base, labels = base_codes().get(name, ({}, {}))
-        allowed = set(value_set(target_set) if target_set else (*base.values(), *labels.values()))
-        for code, target in own.items():
-            if target and target not in allowed:
-                raise faulty(
-                    self._origin,
-                    f"codes.{name}.{code}",
-                    f"“{target}”不在值集 {target_set or name} 中" if allowed else f"对照表 {name} 没有目标值集",
-                    f"{target!r} is not in {target_set or name}",
-                )
+        return dialect_codes(self._origin, self.id, known, base_codes(), self.file.codes, self.file.own_codes)
 
     def _slots(self, kind: str) -> tuple[Slot, ...]:
         slots = []
