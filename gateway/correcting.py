@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.hqms.rows import cell_reader
-from gateway.assembling import Desk
 from gateway.audit.log import Event, record
 from gateway.cases import stays
 from gateway.cases.corrections import Correction as Act
 from gateway.cases.corrections import anchors_of
+from gateway.desk import Desk
 from gateway.importing import Importer
 from gateway.model import paths
 from gateway.model.errors import UnusableInput

@@ -16,11 +16,11 @@ import msgspec
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from gateway.assembling import Desk
 from gateway.audit.log import Event, record
 from gateway.cases import stays
 from gateway.cases.known import add_keys, shared_keys
 from gateway.cases.strangers import NOTE, REASON, strangers
+from gateway.desk import Desk
 from gateway.intake.batches import batched, ordered
 from gateway.intake.journal import Journal
 from gateway.intake.reading import FrontSheet

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
 from gateway.delivery.engine import Engine, Lane
 from gateway.importing import Importer
+from gateway.intake.bulk import take_file
 from gateway.intake.journal import Journal
 from gateway.intake.mailroom import Mailroom, Room
+from gateway.intake.repository import Repository
 from gateway.listening import Listening
 from gateway.loop import Loop
 from gateway.model.errors import ConfigurationError, IllegalTransition, NotFound, Overloaded, TransientFailure, UnusableInput
@@ -71,6 +73,7 @@ class Gateway:
             self.ledger, Room(free_bytes=settings.intake.free_disk_mb << 20), free_bytes=lambda: self.importer.journal.free_bytes
         )
         self.listening = Listening(settings, self.mailroom)
+        self.repository = Repository(self.ledger, self.mailroom.has_room)
         preparer = Preparer(self.vault, self.importer.choices, self.importer.dictionaries)
         self.assembler = Assembler(self.ledger, settings.sources, preparer, self.importer.reviewed)
         self.engine = Engine(self.ledger, settings.engine_url, lanes)
@@ -91,8 +94,9 @@ class Gateway:
             Loop("assembler", 0.1, self.assemble_received),
         ]
         for id, source in self.settings.sources.items():
-            if source.kind == "folder":
-                self.loops.append(Loop(f"folder-{id}", intake.scan_seconds, partial(self.take_messages, id)))
+            if source.folder is not None:
+                take = self.take_bulk if source.kind == "fhir" else self.take_messages
+                self.loops.append(Loop(f"folder-{id}", intake.scan_seconds, partial(take, id)))
         for id in self.engine.lanes:
             self.loops.append(Loop(f"receipts-{id}", self.platforms[id].receipts_seconds, partial(self.fetch_receipts, id)))
         self.mailroom.start()
@@ -168,18 +172,37 @@ class Gateway:
     def take_messages(self, source: str) -> int:
         """Take the messages of every settled file in a source's folder and move it to ``done``; how many files. A file of which
         something was not stored stays there, and what was stored is recognised when the file is taken again."""
-        folder = self.settings.path(self.settings.sources[source].path)
-        folder.mkdir(parents=True, exist_ok=True)
         taken = 0
-        for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
-            if not self._settled(path):
-                continue
+        for path in self._in_folder(source):
             pieces = messages_of(path.read_bytes(), longest=self.settings.sources[source].longest_mb << 20)
             if any(piece.kept.outcome == "refused" for piece in self.listening.take_all(source, pieces, peer="folder")):
                 return taken
             self._move_to_done(path)
             taken += 1
         return taken
+
+    def take_bulk(self, source: str) -> int:
+        """Take every settled FHIR file (NDJSON, bundles, resources) in a source's folder and move it to ``done``; how many files. A file
+        that could not be taken to its end stays there and is taken again: what is known already changes nothing."""
+        taken = 0
+        for path in self._in_folder(source):
+            try:
+                take_file(self.repository, source, path, longest=self.settings.sources[source].longest_mb << 20)
+            except Overloaded:
+                return taken
+            self._move_to_done(path)
+            taken += 1
+        return taken
+
+    def _in_folder(self, source: str) -> Iterator[Path]:
+        """The settled files of a source's folder, in order."""
+        chosen = self.settings.sources[source].folder
+        assert chosen is not None, "asked of sources with a folder"
+        folder = self.settings.path(chosen)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+            if self._settled(path):
+                yield path
 
     def fetch_receipts(self, platform: str) -> int:
         """Fetch and apply what a platform has answered; how many receipts were new. A platform that does not answer now will be

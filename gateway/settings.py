@@ -52,11 +52,12 @@ class Intake(_Section):
 
 
 class Source(_Section):
-    """One inbound HL7 v2 connection and the dialect of its sender. ``kind``: ``mllp`` (a port of its own), ``folder`` (files of messages
-    in ``path``) or ``http`` (``POST /v2/<source>`` only, which every source answers). ``organisation`` is the code of the institution as
+    """One inbound connection and the dialect of its sender. ``kind``: HL7 v2 by ``mllp`` (a port of its own), ``folder`` (files of messages
+    in ``path``) or ``http`` (``POST /v2/<source>`` only, which every HL7 v2 source answers); or ``fhir`` (the FHIR API, and bulk files in
+    ``path`` where it is set). ``organisation`` is the code of the institution as
     on its licence, which messages do not state reliably."""
 
-    kind: Literal["mllp", "folder", "http"] = "mllp"
+    kind: Literal["mllp", "folder", "http", "fhir"] = "mllp"
     dialect: str = "standard"
     organisation: str
     organisation_name: str = ""
@@ -68,11 +69,18 @@ class Source(_Section):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
-    path: Path = Path("inbox-v2")
+    path: Path = Path()
     connections: int = Field(default=1000, ge=1)
     longest_mb: int = Field(default=10, ge=1, le=100)
     idle_after_seconds: float = Field(default=3600, gt=0)
     silent_after_minutes: float = Field(default=24 * 60, gt=0)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that is watched for files of messages; None where the source has none."""
+        if self.path != Path():
+            return self.path
+        return Path("inbox-v2") if self.kind == "folder" else None
 
 
 class Platform(_Section):

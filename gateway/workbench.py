@@ -28,10 +28,11 @@ from adapters.hl7v2.message_file import dialect_of, pieces_of, whole
 from adapters.hl7v2.refusal import MessageRefused
 from conformance.checks.between_rows import BetweenRows, RowIdentity
 from conformance.checks.finding import Finding, Severity
-from gateway.assembling import Assembler, Desk
+from gateway.assembling import Assembler
 from gateway.cases import stays
 from gateway.cases.assembly import assemble
 from gateway.cases.known import KnownInLedger
+from gateway.desk import Desk
 from gateway.intake.batches import batched
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.reading import FrontSheet, RowOutcome

@@ -9,6 +9,15 @@ from typing import Any, Literal
 Release = Literal["R4", "R5"]
 """FHIR releases as far as they differ for us: R4B is read as R4."""
 
+USED = frozenset(
+    (
+        "AllergyIntolerance", "Condition", "Coverage", "DiagnosticReport", "Encounter", "Invoice", "Location", "Medication",
+        "MedicationAdministration", "MedicationRequest", "MedicationStatement", "Observation", "Organization", "Patient",
+        "Practitioner", "PractitionerRole", "Procedure", "RelatedPerson", "ServiceRequest", "Specimen",
+    )
+)  # fmt: skip
+"""Types of resources that tell something to report. Others are kept with the message they came in and not looked at."""
+
 Body = Mapping[str, Any]
 """A resource as decoded JSON. Numbers with a fraction are `decimal.Decimal` with the digits that were sent (6.50 stays 6.50)."""
 

@@ -48,8 +48,8 @@ _IDENTITY = ("organisation.code", "record_number", "admission_number")
 class Assembled(Struct, frozen=True):
     """The stay, what people should know of it, and where it stands.
 
-    ``open`` until there is a discharge, ``cancelled`` when the admission was taken back: a cancelled stay is never reported, and what
-    was submitted of it must be withdrawn, whatever else it holds.
+    ``open`` until there is a discharge, ``cancelled`` when the admission, or all that was ever said, was taken back: a cancelled stay is
+    never reported, and what was submitted of it must be withdrawn, whatever else it holds.
     """
 
     stay: Stay
@@ -114,7 +114,8 @@ def assemble(
         findings.append(main_wanted())
     findings += _remarks(line.messages)
     state: Literal["open", "closed"] = "closed" if stay.discharge.time else "open"
-    return Assembled(stay, tuple(dict.fromkeys(findings)), "cancelled" if line.cancelled else state)
+    unsaid = sheet is None and not line.messages
+    return Assembled(stay, tuple(dict.fromkeys(findings)), "cancelled" if line.cancelled or unsaid else state)
 
 
 def _copy(stay: Stay) -> Stay:
@@ -215,7 +216,7 @@ class _Layers:
     def made(self) -> list[Layer]:
         layers = [Layer(SETTINGS, SETTINGS, self.settings)] if self.settings else []
         for facts in self._messages:
-            if (fields := self._fields.get(facts.message)) is not None:
+            if (fields := self._fields.pop(facts.message, None)) is not None:
                 layers.append(Layer(facts.message, facts.mapping, fields))
         return layers
 

@@ -6,7 +6,7 @@ Keys are blind indexes, everything else is sealed; outlines are read off the cur
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,9 @@ CORRECTION_PLACE = "stay_correction.body"
 FILED_PLACE = "filed_stay.body"
 NUMBER_PLACE = "merged_number.number"
 _REMEMBERED = 4096
+
+StatementId = tuple[int, int]
+"""What one message says of one stay: the number of the message, and ``Facts.part``."""
 
 Outlines = OrderedDict[int, tuple[datetime, StayOutline]]
 """Outlines by stay, each with the time of the stay's last change: one that was read before another desk changed the stay, or within a
@@ -93,10 +96,10 @@ class KnownInLedger:
         self._awaited: set[str] = set()
         self._rows: dict[int, _Row] = {}
         self._outlines: dict[int, StayOutline] = {}
-        self._said: dict[int, dict[int, Facts]] = {}
+        self._said: dict[int, dict[StatementId, Facts]] = {}
         self._corrections: dict[int, list[Correction]] = {}
-        self._new_facts: dict[int, dict[str, Any]] = {}
-        self._new_waiting: dict[int, set[str]] = {}
+        self._new_facts: dict[StatementId, dict[str, Any]] = {}
+        self._new_waiting: dict[StatementId, set[str]] = {}
         self._new_keys: list[dict[str, Any]] = []
 
     # -- what joining asks
@@ -149,7 +152,7 @@ class KnownInLedger:
     def facts_of(self, stay: int) -> Sequence[Facts]:
         """See `KnownStays.facts_of`."""
         said = self._said[stay] if stay in self._said else self._heard({stay})[stay]
-        return [said[message_id] for message_id in sorted(said)]
+        return [said[statement] for statement in sorted(said)]
 
     def waiting(self, keys: Iterable[Key]) -> Sequence[Facts]:
         """See `KnownStays.waiting`."""
@@ -158,9 +161,14 @@ class KnownInLedger:
         if self._awaited.isdisjoint(wanted):
             return []
         self.flush()
-        ids = select(WaitingKey.message_id).where(col(WaitingKey.index).in_(sorted(wanted))).distinct()
-        statement = select(StayFacts.sealed_facts).where(col(StayFacts.message_id).in_(ids))
-        return [self._facts(sealed) for sealed in self._session.exec(statement.order_by(col(StayFacts.message_id)))]
+        awaiting = and_(
+            col(WaitingKey.message_id) == StayFacts.message_id,
+            col(WaitingKey.part) == StayFacts.part,
+            col(WaitingKey.index).in_(sorted(wanted)),
+        )
+        statement = select(StayFacts.sealed_facts).where(exists().where(awaiting))
+        ordered = statement.order_by(col(StayFacts.message_id), col(StayFacts.part))
+        return [self._facts(sealed) for sealed in self._session.exec(ordered)]
 
     # -- what assembling asks
 
@@ -217,18 +225,46 @@ class KnownInLedger:
 
     def join(self, message_id: int, facts: Facts, stay: int | None, waiting_for: Iterable[Key] = ()) -> None:
         """Note what a message says, of a stay or waiting for one."""
+        statement = (message_id, facts.part)
         sealed = self._vault.seal(msgspec.json.encode(facts), FACTS_PLACE)
-        self._new_facts[message_id] = {"message_id": message_id, "stay_id": stay, "sealed_facts": sealed}
+        row = {"message_id": message_id, "part": facts.part, "stay_id": stay, "sealed_facts": sealed}
+        self._new_facts[statement] = row
         if stay is None:
-            self._new_waiting[message_id] = {self.index(key) for key in waiting_for}
-            self._awaited |= self._new_waiting[message_id]
+            self._new_waiting[statement] = {self.index(key) for key in waiting_for}
+            self._awaited |= self._new_waiting[statement]
             return
-        self._new_waiting.pop(message_id, None)
+        self._new_waiting.pop(statement, None)
         self._listen({stay})
-        self._said[stay][message_id] = facts
+        self._said[stay][statement] = facts
         outline = self.outline(stay)
         if facts.visit.number and facts.visit.number not in outline.visits:
             self._outlines[stay] = msgspec.structs.replace(outline, visits=outline.visits | {facts.visit.number})
+
+    def stated(self, part: int) -> dict[StatementId, int | None]:
+        """The statements that stand about the stay of one FHIR resource, each with the stay it was laid on (None while it waits)."""
+        self.flush()
+        statement = select(StayFacts.message_id, StayFacts.stay_id).where(StayFacts.part == part)
+        return {(message, part): stay for message, stay in self._session.exec(statement)}
+
+    def parts(self, numbers: Iterable[int]) -> set[int]:
+        """Of some resources, those that statements stand about."""
+        self.flush()
+        statement = select(StayFacts.part).where(col(StayFacts.part).in_(sorted(numbers))).distinct()
+        return set(self._session.exec(statement))
+
+    def unsay(self, statements: Mapping[StatementId, int | None]) -> None:
+        """Take back statements, each with the stay it was laid on."""
+        for (message, part), stay in statements.items():
+            for table in (StayFacts, WaitingKey):
+                self._session.execute(delete(table).where(col(table.message_id) == message, col(table.part) == part))
+            if stay is not None:
+                self._listen({stay})
+                self._said[stay].pop((message, part), None)
+
+    def hears_only(self, stay: int, part: int) -> bool:
+        """Whether nothing but the statements of one FHIR resource makes up a stay: no other message, no front sheet."""
+        self._listen({stay})
+        return all(statement[1] == part for statement in self._said[stay]) and self.filed(stay) is None
 
     def remember(self, stay: int, body: Stay) -> None:
         """The outline of a stay follows from this body from now on."""
@@ -246,11 +282,13 @@ class KnownInLedger:
             upsert = self._upsert(StayFacts)
             changed = {name: upsert.excluded[name] for name in ("stay_id", "sealed_facts")}
             self._session.execute(
-                upsert.on_conflict_do_update(index_elements=["message_id"], set_=changed), [*self._new_facts.values()]
+                upsert.on_conflict_do_update(index_elements=["message_id", "part"], set_=changed), [*self._new_facts.values()]
             )
-            self._session.execute(delete(WaitingKey).where(col(WaitingKey.message_id).in_(sorted(self._new_facts))))
+            self._no_longer_waiting(self._new_facts)
         if waiting := [
-            {"index": i, "message_id": message} for message, indexes in self._new_waiting.items() for i in sorted(indexes)
+            {"index": i, "message_id": message, "part": part}
+            for (message, part), indexes in self._new_waiting.items()
+            for i in sorted(indexes)
         ]:
             self._session.execute(insert(WaitingKey), waiting)
         if self._new_keys:
@@ -393,13 +431,22 @@ class KnownInLedger:
         if missing := stays - self._said.keys():
             self._said.update(self._heard(missing))
 
-    def _heard(self, stays: Set[int]) -> dict[int, dict[int, Facts]]:
-        """By stay and message, what the ledger has of messages."""
-        heard: dict[int, dict[int, Facts]] = {stay: {} for stay in stays}
-        statement = select(StayFacts.stay_id, StayFacts.message_id, StayFacts.sealed_facts)
-        for stay, message_id, sealed in self._session.exec(statement.where(col(StayFacts.stay_id).in_(sorted(stays)))):
-            heard[stay or 0][message_id] = self._facts(sealed)
+    def _heard(self, stays: Set[int]) -> dict[int, dict[StatementId, Facts]]:
+        """By stay and statement, what the ledger has of messages."""
+        heard: dict[int, dict[StatementId, Facts]] = {stay: {} for stay in stays}
+        statement = select(StayFacts.stay_id, StayFacts.message_id, StayFacts.part, StayFacts.sealed_facts)
+        for stay, message, part, sealed in self._session.exec(statement.where(col(StayFacts.stay_id).in_(sorted(stays)))):
+            heard[stay or 0][message, part] = self._facts(sealed)
         return heard
+
+    def _no_longer_waiting(self, statements: Iterable[StatementId]) -> None:
+        """Forget what these waited for."""
+        by_part: dict[int, list[int]] = {}
+        for message, part in statements:
+            by_part.setdefault(part, []).append(message)
+        for part, messages in by_part.items():
+            those = and_(col(WaitingKey.part) == part, col(WaitingKey.message_id).in_(sorted(messages)))
+            self._session.execute(delete(WaitingKey).where(those))
 
     def _corrected(self, stays: Set[int]) -> dict[int, list[Correction]]:
         corrected: dict[int, list[Correction]] = {stay: [] for stay in stays}

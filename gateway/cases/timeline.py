@@ -33,12 +33,12 @@ def trigger_of(facts: Facts) -> str:
 def timeline(messages: Iterable[Facts]) -> Timeline:
     """Put the messages of one stay in order and drop what was taken back."""
     standing: list[Facts] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, int]] = set()
     cancelled = discharge_cancelled = False
     for facts in sorted(messages, key=_order):
-        if not facts.live or facts.message in seen:
+        if not facts.live or (facts.message, facts.part) in seen:
             continue
-        seen.add(facts.message)
+        seen.add((facts.message, facts.part))
         trigger = trigger_of(facts)
         if facts.cancels:
             standing = _without(standing, facts.cancels)
@@ -48,9 +48,9 @@ def timeline(messages: Iterable[Facts]) -> Timeline:
     return Timeline(_admissions_first(standing), cancelled, discharge_cancelled)
 
 
-def _order(facts: Facts) -> tuple[str, bool, int, str]:
+def _order(facts: Facts) -> tuple[str, bool, int, str, int]:
     """Of two events at the same time, the cancelling one is the later; otherwise the ids decide, ``v2:9`` before ``v2:10``."""
-    return facts.occurred, bool(facts.cancels), len(facts.message), facts.message
+    return facts.occurred, bool(facts.cancels), len(facts.message), facts.message, facts.part
 
 
 def _without(standing: list[Facts], trigger: str) -> list[Facts]:

@@ -80,7 +80,7 @@ class Mailroom:
     def post(self, received: Received) -> Future[Kept]:
         """As `keep`, for a caller that waits by itself; messages are kept in the order in which they are posted."""
         future: Future[Kept] = Future()
-        if self.crowded or self._disk_low():
+        if not self.has_room():
             future.set_result(Kept.not_kept(refused("over-capacity")))
             return future
         with self._arrived:
@@ -90,6 +90,10 @@ class Mailroom:
             self._pending.append((received, future))
             self._arrived.notify()
         return future
+
+    def has_room(self) -> bool:
+        """Whether more is taken: see `Room`."""
+        return not (self.crowded or self._disk_low())
 
     @property
     def crowded(self) -> bool:

@@ -9,6 +9,7 @@
     ├── NotFound               the ledger has no such file, stay, submission or batch
     ├── AccessDenied           not signed in, or not allowed
     ├── Overloaded             cannot take more work now: come back later (HTTP 503)
+    │   └── TooManyRequests    too many at once from outside: come back at once (HTTP 429)
     ├── ConfigurationError     a setting, profile or key is missing, contradictory or too weak
     ├── IllegalTransition      a submission was asked to take a step its state does not allow
     ├── AuditBroken            the audit log does not verify
@@ -72,6 +73,10 @@ class AccessDenied(ZhibaoError):
 
 class Overloaded(ZhibaoError):
     """Cannot take more work now (disk, depth of the queue). Nothing was taken; the sender should come back later."""
+
+
+class TooManyRequests(Overloaded):
+    """Too many requests are worked on at the same time. Nothing was taken; the sender should come back in a moment."""
 
 
 class ConfigurationError(ZhibaoError):

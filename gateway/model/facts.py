@@ -185,7 +185,7 @@ class Facts(Struct, omit_defaults=True):
     ``event`` is MSH-9 (``ADT^A01``), ``occurred`` the time of the event (EVN-2, else MSH-7), ``cancels`` the trigger that this message
     takes back (``A01`` for A11). ``snapshot`` names the groups that the message states completely (diagnoses, procedures): what it
     does not repeat is gone. ``merged_from`` are record numbers that now belong to this patient (A40). ``live`` is False for test and
-    training messages (MSH-11 D, T), which never become a stay.
+    training messages (MSH-11 D, T), which never become a stay. ``part`` tells apart what one message says of several stays.
     """
 
     message: str
@@ -208,6 +208,7 @@ class Facts(Struct, omit_defaults=True):
     stages: list[StageFact] = field(default_factory=list)
     markers: list[MarkerFact] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    part: int = 0
 
 
 GROUPS: tuple[str, ...] = ("diagnoses", "procedures", "pathology", "medications", "movements", "tumours", "stages", "markers")

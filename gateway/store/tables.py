@@ -152,11 +152,13 @@ class StayKey(Base, table=True):
 
 
 class StayFacts(Base, table=True):
-    """What one message says (`gateway.model.facts.Facts`), and of which stay; none while it waits for one."""
+    """What one message says (`gateway.model.facts.Facts`), and of which stay; none while it waits for one. ``part`` tells apart the stays
+    that one message speaks of: for FHIR the number of the resource that stands for the stay, for HL7 v2 always 0."""
 
     __tablename__ = "stay_facts"
 
     message_id: int = Field(primary_key=True, foreign_key="inbound_message.id")
+    part: int = Field(default=0, primary_key=True, index=True)
     stay_id: int | None = Field(default=None, index=True)
     sealed_facts: bytes = Field(sa_type=LargeBinary)
 
@@ -168,6 +170,58 @@ class WaitingKey(Base, table=True):
 
     index: str = Field(primary_key=True)
     message_id: int = Field(primary_key=True, index=True)
+    part: int = Field(default=0, primary_key=True)
+
+
+class FhirResource(Base, table=True):
+    """A FHIR resource as its source states it now, sealed with what it needs to be understood (`gateway.intake.repository`).
+
+    ``index`` is the blind index of source and key, ``record`` that of the patient's record it belongs to (empty for organisations and the
+    like). ``version`` counts its changes, ``message_id`` is the message that made the last one. A deleted one keeps its row.
+    """
+
+    __tablename__ = "fhir_resource"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    source: str
+    index: str = Field(unique=True)
+    record: str = Field(default="", index=True)
+    kind: str
+    version: int = 1
+    message_id: int = Field(foreign_key="inbound_message.id", index=True)
+    deleted: bool = False
+    digest: str
+    updated_at: datetime = _time()
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+
+
+class FhirIdentifier(Base, table=True):
+    """An identifier of a FHIR resource (blind index of source, type, system and value): what conditional requests and logical references
+    find it by."""
+
+    __tablename__ = "fhir_identifier"
+
+    index: str = Field(primary_key=True)
+    resource_id: int = Field(primary_key=True, index=True)
+
+
+class FhirAwaited(Base, table=True):
+    """A resource that a record refers to and that has not come yet (blind index of source and key)."""
+
+    __tablename__ = "fhir_awaited"
+
+    index: str = Field(primary_key=True)
+    record: str = Field(primary_key=True, index=True)
+
+
+class FhirDue(Base, table=True):
+    """A patient's record (blind index) that must be read again because of a message."""
+
+    __tablename__ = "fhir_due"
+
+    message_id: int = Field(primary_key=True, foreign_key="inbound_message.id")
+    record: str = Field(primary_key=True)
 
 
 class MergedNumber(Base, table=True):

@@ -65,8 +65,8 @@ async def hand_in(source: str, request: Request, gateway: InGateway, actor: Acto
     ``Retry-After``, what was stored is recognised and gets the same acknowledgement.
     """
     chosen = gateway.settings.sources.get(source)
-    if chosen is None:
-        raise NotFound("没有这个来源", action="请在配置中添加 [sources.…]", english="no such source")
+    if chosen is None or chosen.kind == "fhir":
+        raise NotFound("没有这个 HL7 v2 来源", action="请在配置中添加 [sources.…]", english="no such source of HL7 v2")
     body = await _body(request, chosen.longest_mb << 20)
     peer = request.client.host if request.client is not None else ""
     taken = await run_in_threadpool(lambda: gateway.listening.take_all(source, _pieces(body), peer=peer))
@@ -199,7 +199,9 @@ def _address(gateway: Gateway, id: str, source: Source) -> str:
     if source.kind == "mllp":
         host, port = gateway.listening.addresses.get(id, (source.host, source.port))
         return f"{host}:{port}"
-    return f"/v2/{id}" if source.kind == "http" else source.path.name
+    if source.folder is not None and source.kind == "folder":
+        return source.folder.name
+    return "/fhir" if source.kind == "fhir" else f"/v2/{id}"
 
 
 class SourceView(BaseModel):

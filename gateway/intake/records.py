@@ -1,0 +1,115 @@
+"""Records read back: the current resources of one patient at one source, with the organisations, practitioners and drugs they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, or_, select
+
+from adapters.fhir import json_text
+from adapters.fhir.record import Record
+from adapters.fhir.resource import Resource
+from gateway.intake.repository import RESOURCE_PLACE, Stored, opened, pieces, upsert_awaited
+from gateway.store.tables import FhirAwaited, FhirDue, FhirResource
+from gateway.store.vault import Vault
+
+_FURTHEST = 3
+"""How many references away from the patient's own resources others are fetched (role of a practitioner of an organisation)."""
+
+_OTHERS = ("Patient", "RelatedPerson")
+"""Kinds that may be looked at in another patient's record: those that say who is who."""
+
+
+@dataclass
+class Kept:
+    """A record as the repository has it. ``rows`` gives the number of each of its resources by key; ``numbers`` are all that were ever its
+    own, deleted ones too."""
+
+    index: str
+    source: str = ""
+    patient: str = ""
+    resources: dict[str, Resource] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    numbers: list[int] = field(default_factory=list)
+
+    def record(self) -> Record:
+        """What readers read."""
+        return Record(self.patient, self.resources)
+
+    def part(self, anchor: str) -> int:
+        """The number that stands for the stay of an anchor; one of the patient as such where the anchor itself has not come yet."""
+        return self.rows.get(anchor) or -min(self.numbers)
+
+
+class Records:
+    """The records of one transaction."""
+
+    def __init__(self, session: Session, vault: Vault) -> None:
+        self._session = session
+        self._vault = vault
+
+    def due(self, messages: Iterable[int]) -> dict[int, list[str]]:
+        """The records that messages made due, by message."""
+        found: dict[int, list[str]] = {}
+        for piece in pieces(messages):
+            statement = select(FhirDue.message_id, FhirDue.record).where(col(FhirDue.message_id).in_(piece))
+            for message, index in self._session.exec(statement.order_by(col(FhirDue.message_id), col(FhirDue.record))):
+                found.setdefault(message, []).append(index)
+        return found
+
+    def settled(self, messages: Iterable[int]) -> None:
+        """What these messages made due is done."""
+        for piece in pieces(messages):
+            self._session.execute(delete(FhirDue).where(col(FhirDue.message_id).in_(piece)))
+
+    def read(self, index: str) -> Kept:
+        """One record as it is now."""
+        kept = Kept(index)
+        wanted: dict[str, None] = {}
+        for row in self._session.exec(select(FhirResource).where(FhirResource.record == index).order_by(col(FhirResource.id))):
+            kept.source = row.source
+            kept.numbers.append(row.id or 0)
+            stored = opened(self._vault.open(row.sealed_body, RESOURCE_PLACE))
+            kept.patient = stored.record if row.kind == "Patient" or not kept.patient else kept.patient
+            if not row.deleted:
+                self._take(kept, row, stored, wanted)
+        for _ in range(_FURTHEST):
+            missing = [key for key in wanted if key not in kept.resources]
+            if not missing or not kept.source:
+                break
+            wanted = self._fetch(kept, missing)
+        return kept
+
+    def wait_for(self, kept: Kept, keys: Iterable[str]) -> None:
+        """Note what a record refers to in vain: when it comes, the record is due again."""
+        self._session.execute(delete(FhirAwaited).where(col(FhirAwaited.record) == kept.index))
+        rows = [{"index": self._vault.index("fhir", kept.source, key), "record": kept.index} for key in sorted(set(keys))]
+        upsert_awaited(self._session, rows)
+
+    def _fetch(self, kept: Kept, keys: Sequence[str]) -> dict[str, None]:
+        """Resources of nobody in particular; what they refer to."""
+        wanted: dict[str, None] = {}
+        for piece in pieces(self._vault.index("fhir", kept.source, key) for key in keys):
+            allowed = or_(FhirResource.record == "", col(FhirResource.kind).in_(_OTHERS))
+            statement = select(FhirResource).where(
+                col(FhirResource.index).in_(piece), col(FhirResource.deleted).is_(False), allowed
+            )
+            for row in self._session.exec(statement.order_by(col(FhirResource.id))):
+                self._take(kept, row, opened(self._vault.open(row.sealed_body, RESOURCE_PLACE)), wanted)
+        return wanted
+
+    def _take(self, kept: Kept, row: FhirResource, stored: Stored, wanted: dict[str, None]) -> None:
+        kept.resources[stored.key] = Resource(
+            stored.key,
+            json_text.decode(stored.raw),
+            f"fhir:{row.message_id}",
+            stored.occurred,
+            stored.release,
+            stored.links,
+            stored.place,
+        )
+        if row.record == kept.index:
+            kept.rows[stored.key] = row.id or 0
+        wanted.update(dict.fromkeys(stored.references))

@@ -1,0 +1,299 @@
+"""The FHIR side of the API: bundles and resources in.
+
+Whatever comes is kept, byte for byte: what can be used becomes durable together with the resources that it states before the answer
+leaves, what cannot is kept with the reason. Reading it is the assembler's work, as of every other message.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from adapters.fhir.structure import faults
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from adapters.fhir import wire
+from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.resource import USED
+from adapters.fhir.wire import Document, Entry
+from gateway.intake.repository import Accepted, Answered
+from gateway.model.errors import Forbidden, NotFound, TooManyRequests
+from gateway.runtime import Gateway
+from gateway.web.clients import Caller
+from gateway.web.outcomes import JSON, PREFIX, XML, fhir, outcome
+from gateway.web.requests import InGateway
+
+router = APIRouter(prefix=PREFIX, tags=["FHIR"])
+
+AT_ONCE: Final = 32
+"""Requests that are worked on at the same time; more are asked to come again."""
+
+LONGEST_KEPT: Final = 1 << 30
+"""Bytes of a body that is too long to be read and is kept all the same."""
+
+_MEDIA = ("", JSON, XML, "application/json", "application/xml", "text/json", "text/xml")
+_BODY = {"requestBody": {"content": {JSON: {"schema": {"type": "object"}}, XML: {"schema": {"type": "string"}}}, "required": True}}
+_REASONS: Final = {
+    200: "200 OK",
+    201: "201 Created",
+    204: "204 No Content",
+    405: "405 Method Not Allowed",
+    422: "422 Unprocessable Entity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """What came with a request: for which source, from where, as what."""
+
+    source: str
+    peer: str
+    base: str
+    content_type: str
+    raw: bytes
+
+
+class _Gate:
+    """Lets so many in at once."""
+
+    def __init__(self, most: int) -> None:
+        self._free = threading.Semaphore(most)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        if not self._free.acquire(blocking=False):
+            raise TooManyRequests("同时的请求太多", action="请稍后重发", english="too many requests at once")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+_gate = _Gate(AT_ONCE)
+
+
+@router.post("", summary="提交 Bundle / hand in a bundle", openapi_extra=_BODY, response_class=Response)
+async def hand_in_bundle(request: Request, gateway: InGateway, caller: Caller) -> Response:
+    """``transaction`` (all or nothing) and ``batch`` (each by itself) answer with a Bundle of responses; ``document``, ``message``,
+    ``collection``, ``searchset`` and ``history`` with an OperationOutcome. The message is durable before a 2xx."""
+    caller.demand("Bundle", "c")
+    with _gate.inside():
+        handed = await _handed_in(request, gateway, caller.source)
+        return await run_in_threadpool(_take_bundle, request, gateway, handed)
+
+
+@router.post("/{kind}", summary="新建资源 / create a resource", openapi_extra=_BODY, response_class=Response)
+async def create(kind: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+    """With ``If-None-Exist: identifier=system|value`` nothing is made where there is one already."""
+    _used(kind)
+    caller.demand(kind, "c")
+    with _gate.inside():
+        handed = await _handed_in(request, gateway, caller.source)
+        condition = request.headers.get("if-none-exist", "")
+        return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "POST", kind, condition)
+
+
+@router.put("/{kind}", summary="按标识更新资源 / conditional update", openapi_extra=_BODY, response_class=Response)
+async def update_by_identifier(kind: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+    """``PUT Patient?identifier=system|value``."""
+    _used(kind)
+    caller.demand(kind, "u")
+    with _gate.inside():
+        handed = await _handed_in(request, gateway, caller.source)
+        url = f"{kind}?{request.url.query}"
+        return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "PUT", url, "")
+
+
+@router.put("/{kind}/{id}", summary="更新资源 / update a resource", openapi_extra=_BODY, response_class=Response)
+async def update(kind: str, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+    """Also makes one under this id."""
+    _used(kind)
+    caller.demand(kind, "u")
+    with _gate.inside():
+        handed = await _handed_in(request, gateway, caller.source)
+        return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "PUT", f"{kind}/{id}", "")
+
+
+@router.delete("/{kind}/{id}", status_code=204, summary="撤回资源 / withdraw a resource", response_class=Response)
+def withdraw(kind: str, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+    """What was derived from it is taken back."""
+    _used(kind)
+    caller.demand(kind, "d")
+    source = source_of(gateway, caller.source)
+    document = Document(kind, "R4", True, (Entry(0, "", "", method="DELETE", url=f"{kind}/{id}"),))
+    raw = f"DELETE {kind}/{id}".encode()
+    (answer,) = gateway.repository.accept(source, raw, document, base=_base(request), peer=_peer(request)).entries
+    if not answer.version:
+        raise NotFound("没有这个资源", english="no such resource")
+    return Response(status_code=204, headers={"ETag": f'W/"{answer.version}"'})
+
+
+def source_of(gateway: Gateway, named: str) -> str:
+    """The source that a caller sends for: its own, else the only FHIR source there is. Raises `Forbidden`."""
+    sources = [id for id, source in gateway.settings.sources.items() if source.kind == "fhir"]
+    if named in sources:
+        return named
+    if not named and len(sources) == 1:
+        return sources[0]
+    raise Forbidden(
+        "没有可用的 FHIR 来源" if not sources else "该账号没有对应的 FHIR 来源",
+        action='请在配置中添加 [sources.…] kind = "fhir"，并用 zhibao client add --source 指定客户端的来源',
+        english="no FHIR source for this caller",
+    )
+
+
+# -- taking in
+
+
+async def _handed_in(request: Request, gateway: Gateway, named: str) -> HandedIn:
+    source = source_of(gateway, named)
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() not in _MEDIA:
+        raise _refused(
+            "media-type", "not-supported", "请用 application/fhir+json 或 application/fhir+xml", "unknown media type", 415
+        )
+    gateway.repository.demand_room()
+    longest = gateway.settings.sources[source].longest_mb << 20
+    body = bytearray()
+    stream = request.stream()
+    async for chunk in stream:
+        body += chunk
+        if len(body) > longest:
+            await _keep_too_long(gateway, source, bytes(body), stream, _peer(request))
+    return HandedIn(source, _peer(request), _base(request), content_type, bytes(body))
+
+
+async def _keep_too_long(gateway: Gateway, source: str, begun: bytes, stream: Any, peer: str) -> None:
+    """Keep a body that is too long to be read, block by block, then raise `FhirRefused`."""
+    refusal = _refused("too-long", "too-long", "内容超过长度上限；请拆分后再发送，或由管理员调高上限", "over the size limit", 413)
+    with gateway.importer.journal.incoming() as incoming:
+        await run_in_threadpool(incoming.write, begun)
+        async for chunk in stream:
+            if incoming.size + len(chunk) > LONGEST_KEPT:
+                raise refusal
+            await run_in_threadpool(incoming.write, chunk)
+        digest, _ = await run_in_threadpool(incoming.commit)
+    await run_in_threadpool(lambda: gateway.repository.refuse(source, b"", refusal, peer=peer, kept_as=digest))
+    raise refusal
+
+
+def _take_bundle(request: Request, gateway: Gateway, handed: HandedIn) -> Response:
+    try:
+        document = wire.read(handed.raw, content_type=handed.content_type)
+        if document.kind != "Bundle":
+            raise _refused("not-a-bundle", "invalid", "此地址只接收 Bundle；单个资源请发送到 /fhir/类型", "only bundles here", 422)
+        document, faulty = _checked(document)
+        accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
+    except FhirRefused as refusal:
+        gateway.repository.refuse(handed.source, handed.raw, refusal, peer=handed.peer)
+        raise
+    if document.type in ("transaction", "batch"):
+        return fhir(request, _responses(document.type, accepted, faulty))
+    return fhir(request, outcome([_taken_note(accepted)]))
+
+
+def _take_resource(
+    request: Request, gateway: Gateway, handed: HandedIn, kind: str, method: str, url: str, condition: str
+) -> Response:
+    try:
+        document = wire.read(handed.raw, content_type=handed.content_type)
+        if document.kind != kind:
+            raise _refused("other-type", "invalid", f"内容不是 {kind} 资源", f"the body is no {kind}", 422)
+        (entry,) = document.entries
+        document = replace(document, entries=(replace(entry, method=method, url=url, if_none_exist=condition),))
+        document, _ = _checked(document)
+        accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
+    except FhirRefused as refusal:
+        gateway.repository.refuse(handed.source, handed.raw, refusal, peer=handed.peer)
+        raise
+    (answer,) = accepted.entries
+    location = f"{handed.base}/{answer.change.key}/_history/{answer.version}"
+    headers = {"Location": location, "ETag": f'W/"{answer.version}"'}
+    if request.headers.get("prefer", "") == "return=minimal":
+        return Response(status_code=answer.status, headers=headers)
+    if answer.stale:
+        return fhir(request, outcome([_stale_note()]), status=answer.status, headers=headers)
+    body = dict(entry.body)
+    body["id"] = answer.change.key.rpartition("/")[2]
+    body["meta"] = {**body.get("meta", {}), "versionId": str(answer.version)}
+    return fhir(request, body, status=answer.status, headers=headers)
+
+
+def _checked(document: Document) -> tuple[Document, dict[int, list[Issue]]]:
+    """The document with its structure checked; of a batch only the entries that are right, and the faults of the others by number.
+    Raises `FhirRefused`."""
+    by_entry = {entry.number: faults_of(document, entry) for entry in document.entries}
+    faulty = {number: issues for number, issues in by_entry.items() if issues}
+    if faulty and document.type == "batch":
+        return replace(document, entries=tuple(entry for entry in document.entries if entry.number not in faulty)), faulty
+    if faulty:
+        raise FhirRefused("structure", [issue for issues in faulty.values() for issue in issues][: wire.MOST_ISSUES])
+    return document, {}
+
+
+def faults_of(document: Document, entry: Entry) -> list[Issue]:
+    """What is wrong with an entry's structure, or with what it asks for."""
+    if document.type in ("transaction", "batch") and entry.method in ("GET", "HEAD", "PATCH"):
+        where = f"Bundle.{entry.place}.request.method"
+        return [
+            Issue("error", "not-supported", where, "method", f"不支持在 Bundle 中使用 {entry.method}", "method not supported here")
+        ]
+    return faults(entry.body, document.release, entry.place) if entry.kind else []
+
+
+def _responses(kind: str, accepted: Accepted, faulty: dict[int, list[Issue]]) -> dict[str, Any]:
+    made: dict[int, dict[str, Any]] = {answer.change.entry.number: _response(answer) for answer in accepted.entries}
+    for number, issues in faulty.items():
+        status = _REASONS[405 if issues[0].rule == "method" else 422]
+        made[number] = {"response": {"status": status, "outcome": outcome(issues)}}
+    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": [made[number] for number in sorted(made)]}
+
+
+def _response(answer: Answered) -> dict[str, Any]:
+    response: dict[str, Any] = {"status": _REASONS[answer.status]}
+    if answer.version:
+        response["etag"] = f'W/"{answer.version}"'
+        if answer.change.action != "delete":
+            response["location"] = f"{answer.change.key}/_history/{answer.version}"
+    if answer.stale:
+        response["outcome"] = outcome([_stale_note()])
+    elif not answer.version and answer.change.action != "delete":
+        message = "这类资源上报时用不到：已随原文留存，不单独保存"
+        note = Issue("information", "informational", "", "not-used", message, "kept with the message, not stored by itself")
+        response["outcome"] = outcome([note])
+    return {"response": response}
+
+
+def _taken_note(accepted: Accepted) -> Issue:
+    if accepted.repeated:
+        return Issue(
+            "information", "informational", "", "repeated", "相同内容以前已经收到，没有重复处理", "taken before, nothing changed"
+        )
+    count = len(accepted.entries)
+    message = f"已保存，编号 {accepted.message}，含 {count} 个资源，稍后读取"
+    return Issue("information", "informational", "", "taken", message, f"stored as message {accepted.message}, {count} resources")
+
+
+def _stale_note() -> Issue:
+    return Issue("information", "informational", "", "stale", "已有更新的内容，未采用", "what is there is newer: not used")
+
+
+def _used(kind: str) -> None:
+    if kind not in USED:
+        raise _refused("not-used", "not-supported", "本网关不接收这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
+
+
+def _refused(reason: str, code: str, message: str, english: str, status: int) -> FhirRefused:
+    return FhirRefused(reason, [Issue("error", code, "", reason, message, english)], status=status)
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/") + PREFIX
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
