@@ -37,3 +37,8 @@ class FhirRefused(UnusableInput):
         self.reason = reason
         self.issues = tuple(issues)
         self.status = status
+
+
+def expression(place: str, kind: str) -> str:
+    """How an issue names the resource at a place of a message: ``Patient``, ``Bundle.entry[3].resource``, ``line[3].Patient``."""
+    return f"Bundle.{place}.resource" if place.startswith("entry[") else f"{place}.{kind}" if place and kind else place or kind
