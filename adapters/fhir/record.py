@@ -59,14 +59,14 @@ class Record:
             return self._by_identifier(text(holder.get("type")), one(holder.get("identifier")))
         if literal.startswith("#"):
             found = self._inside(resource, literal[1:])
-        elif "?" in literal:
-            found = self._by_condition(literal)
         else:
             key = resource.target(literal)
             found = self.resources.get(key)
-            if found is None and key in self._aside:
-                return None
-            if found is None:
+            if found is None and "?" in key:
+                found = self._by_condition(key)
+            elif found is None:
+                if key in self._aside:
+                    return None
                 self.unresolved.add(key)
         if found is None and (resource.key, element) not in self._remarked:
             self._remarked.add((resource.key, element))
