@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
-from time import monotonic
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlmodel import Session, col, delete
 
+from gateway.access.failures import Failures, Key
 from gateway.audit.log import Event, record
 from gateway.model.errors import AccessDenied, UnusableInput
 from gateway.store.ledger import Ledger, now
@@ -26,12 +25,10 @@ from gateway.store.tables import Account, Token
 
 SHORTEST_PASSWORD = 12
 SESSION = timedelta(hours=12)
-FREE_FAILURES = 5
 LONGEST_WAIT = 900.0
 """Seconds that one address may have to wait after failures at one account."""
 LONGEST_WAIT_OF_ALL = 30.0
 """Seconds that every address may have to wait: short, or anybody could keep an account's owner out by failing in his name."""
-MOST_FAILURES_KEPT = 10_000
 
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
@@ -50,8 +47,7 @@ class Door:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # by account and address; no address: all
-        self._guard = threading.Lock()
+        self._failures = Failures()
 
     def sign_in(self, name: str, password: str, new_password: str = "", *, address: str = "") -> str:
         """A bearer token. ``new_password`` replaces the password, which a one-time password demands. ``address`` is where the request
@@ -62,7 +58,7 @@ class Door:
         with self._ledger.read() as session:
             account = session.get(Account, name)
         if not _matches(account.password if account is not None else _NOBODY, password) or account is None:
-            self._note_failure(waits)
+            self._failures.note(waits)
             with self._ledger.write() as session:
                 record(session, Event("session.refused", f"account:{name if account is not None else 'unknown'}"))
             raise AccessDenied("账号或密码不正确", english="wrong account or password")
@@ -83,9 +79,7 @@ class Door:
             session.execute(delete(Token).where(col(Token.expires_at) < now()))
             session.add(Token(digest=_digest(token), account=name, expires_at=now() + SESSION))
             record(session, Event("session.opened", f"account:{name}", actor=name))
-        with self._guard:
-            for key in waits:
-                self._failures.pop(key, None)
+        self._failures.forget(waits)
         return token
 
     def who(self, token: str) -> str:
@@ -101,25 +95,13 @@ class Door:
         with self._ledger.write() as session:
             session.execute(delete(Token).where(col(Token.digest) == _digest(token)))
 
-    def _wait_or_refuse(self, keys: Iterable[tuple[str, str]]) -> None:
-        with self._guard:
-            failures = [self._failures[key] for key in keys if key in self._failures]
-        left = max((until - monotonic() for count, until in failures if count >= FREE_FAILURES), default=0.0)
+    def _wait_or_refuse(self, keys: Iterable[Key]) -> None:
+        left = self._failures.left(keys)
         if left > 0:
             raise AccessDenied("登录失败次数过多", action=f"请 {int(left) + 1} 秒后再试", english="too many failures")
 
-    def _note_failure(self, waits: Mapping[tuple[str, str], float]) -> None:
-        with self._guard:
-            for key, longest in waits.items():
-                count = self._failures.get(key, (0, 0.0))[0] + 1
-                wait = min(2.0 ** min(max(count - FREE_FAILURES, 0), 20), longest)
-                self._failures[key] = (count, monotonic() + wait)
-            while len(self._failures) > MOST_FAILURES_KEPT:  # names that somebody makes up must not fill the memory
-                # what waits longest goes last: names made up in haste cannot push out a wait that is still running
-                del self._failures[min(self._failures, key=lambda key: self._failures[key][1])]
 
-
-def _waits(name: str, address: str) -> dict[tuple[str, str], float]:
+def _waits(name: str, address: str) -> dict[Key, float]:
     """Under what a sign-in's failures count, with the longest wait of each. Names are kept as digests, however long they are."""
     account = _digest(name)
     return {(account, address): LONGEST_WAIT, (account, ""): LONGEST_WAIT_OF_ALL}

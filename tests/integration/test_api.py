@@ -16,7 +16,7 @@ from adapters.hqms.writer import csv_bytes
 from conformance.sample.faults import is_due_child
 from conformance.sample.hospital import generate
 from conformance.simulators.ncpcs import Simulator
-from gateway.access import accounts
+from gateway.access import accounts, failures
 from gateway.access.accounts import LONGEST_WAIT_OF_ALL, Door
 from gateway.audit.log import verify
 from gateway.model.errors import AccessDenied
@@ -95,7 +95,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(accounts, "monotonic", clock)
+    monkeypatch.setattr(failures, "monotonic", clock)
     return clock
 
 
@@ -138,7 +138,7 @@ def test_an_unknown_address_waits_no_longer_than_everybody(door: Door, clock: Cl
 
 
 def test_names_made_up_do_not_push_out_a_running_wait(door: Door, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MOST_FAILURES_KEPT", 6)
+    monkeypatch.setattr(failures, "MOST_KEPT", 6)
     for _ in range(9):
         fail(door, "192.0.2.66")
         clock.time += 16.0
