@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from gateway.model.errors import ConfigurationError
 from gateway.runtime import Gateway
 from gateway.settings import Server, Settings
 from gateway.web.app import create_app
+from gateway.web.peer import CertifiedProtocol
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -24,13 +26,16 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 class _WebServer(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, gateway: Gateway, answers: Callable[[], None]) -> None:
+    def __init__(self, gateway: Gateway, listener: socket.socket, answers: Callable[[], None]) -> None:
         server = gateway.settings.server
         super().__init__(
             uvicorn.Config(
-                create_app(gateway),
+                create_app(gateway, _public_url(server, listener)),
+                http=CertifiedProtocol,
                 ssl_certfile=str(gateway.settings.path(server.tls_certificate)) if server.tls_certificate else None,
                 ssl_keyfile=str(gateway.settings.path(server.tls_key)) if server.tls_key else None,
+                ssl_ca_certs=str(gateway.settings.path(server.tls_client_ca)) if server.tls_client_ca else None,
+                ssl_cert_reqs=ssl.CERT_OPTIONAL if server.tls_client_ca else ssl.CERT_NONE,
                 access_log=False,  # request lines may hold identifiers
                 log_level="warning",
                 server_header=False,
@@ -52,7 +57,7 @@ def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
         gateway = Gateway(settings)
         try:
             gateway.start()
-            server = _WebServer(gateway, lambda: started(_url(settings.server, listener)))
+            server = _WebServer(gateway, listener, lambda: started(_url(settings.server, listener)))
             server.run(sockets=[listener])
         finally:
             closing()
@@ -66,7 +71,7 @@ def served(settings: Settings) -> Iterator[tuple[Gateway, str]]:
     with _listening(settings.server) as listener:
         gateway = Gateway(settings)
         answers = threading.Event()
-        server = _WebServer(gateway, answers.set)
+        server = _WebServer(gateway, listener, answers.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         try:
             gateway.start()
@@ -76,7 +81,7 @@ def served(settings: Settings) -> Iterator[tuple[Gateway, str]]:
                 if not thread.is_alive() or monotonic() > deadline:
                     raise ConfigurationError(
                         "网页服务没有启动",
-                        action="请检查 server.tls_certificate 和 server.tls_key",
+                        action="请检查 server.tls_certificate、server.tls_key 和 server.tls_client_ca",
                         english="the web server did not start",
                     )
             yield gateway, _url(settings.server, listener)
@@ -132,3 +137,10 @@ def _url(server: Server, listener: socket.socket) -> str:
     scheme = "https" if server.tls_certificate else "http"
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+
+def _public_url(server: Server, listener: socket.socket) -> str:
+    """Where clients reach the API; nothing when it listens on every address and the settings do not say which one is meant."""
+    if not server.public_url and listener.getsockname()[0] in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        return ""
+    return server.public_url or _url(server, listener)

@@ -24,12 +24,21 @@ class _Section(BaseModel):
 
 
 class Server(_Section):
-    """Where the API listens. Anything but loopback needs TLS."""
+    """Where the API listens. Anything but loopback needs TLS. ``tls_client_ca``: the authorities whose certificates clients may show instead
+    of a token (mutual TLS); people need none. ``public_url``: where clients reach the API, if not at ``host`` and ``port``."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8750, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    public_url: str = Field(default="", pattern=r"^(https?://[^?#\s]*[^/?#\s])?$")
+
+    @model_validator(mode="after")
+    def _client_certificates_over_tls(self) -> Server:
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca 需要同时配置 tls_certificate 和 tls_key")
+        return self
 
     @property
     def loopback(self) -> bool:

@@ -7,7 +7,8 @@
     │   ├── FileRefused        a whole file: undecodable, no header, not what its name says, over a limit
     │   └── RowRefused         one row of a file: kept, reported, the other rows go on
     ├── NotFound               the ledger has no such file, stay, submission or batch
-    ├── AccessDenied           not signed in, or not allowed
+    ├── AccessDenied           not signed in, or with credentials that do not hold (HTTP 401)
+    ├── Forbidden              known, but not allowed to do this (HTTP 403)
     ├── Overloaded             cannot take more work now: come back later (HTTP 503)
     │   └── TooManyRequests    too many at once from outside: come back at once (HTTP 429)
     ├── ConfigurationError     a setting, profile or key is missing, contradictory or too weak
@@ -68,7 +69,11 @@ class NotFound(ZhibaoError):
 
 
 class AccessDenied(ZhibaoError):
-    """Not signed in, or not allowed to do this."""
+    """Not signed in, or with credentials that do not hold."""
+
+
+class Forbidden(ZhibaoError):
+    """Whoever asks is known, but not allowed to do this."""
 
 
 class Overloaded(ZhibaoError):

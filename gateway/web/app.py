@@ -13,9 +13,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from gateway.access.accounts import Door
+from gateway.access.clients import Clients, GrantRefused
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
-from gateway.web import batches, files, operations, overview, sessions, sources, submissions
+from gateway.web import batches, clients, files, operations, overview, sessions, sources, submissions
 from gateway.web.requests import Fault, answer_error, answer_invalid, answer_unanswerable
 
 _HERE = Path(__file__).parent
@@ -27,8 +28,8 @@ _HEADERS = {
 }
 
 
-def create_app(gateway: Gateway) -> FastAPI:
-    """The application over a gateway that the caller starts and closes."""
+def create_app(gateway: Gateway, public_url: str) -> FastAPI:
+    """The application over a gateway that the caller starts and closes. ``public_url`` is where clients reach it, empty if not known."""
     app = FastAPI(
         title="直报 Zhibao",
         version=version("zhibao"),
@@ -39,10 +40,13 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     app.state.door = Door(gateway.ledger)
+    app.state.clients = Clients(gateway.ledger)
+    app.state.public_url = public_url
     app.add_exception_handler(ZhibaoError, answer_error)
+    app.add_exception_handler(GrantRefused, clients.answer_refused_grant)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_unanswerable)
-    for module in (sessions, files, sources, submissions, batches, operations, overview):
+    for module in (sessions, clients, files, sources, submissions, batches, operations, overview):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")

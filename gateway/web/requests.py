@@ -18,6 +18,7 @@ from gateway.model.errors import (
     AccessDenied,
     ConfigurationError,
     DeliveryError,
+    Forbidden,
     IllegalTransition,
     NotFound,
     Overloaded,
@@ -52,6 +53,7 @@ _bearer = HTTPBearer(auto_error=False, description="令牌：POST /api/session �
 
 _STATUS: tuple[tuple[type[ZhibaoError], int], ...] = (
     (AccessDenied, 401),
+    (Forbidden, 403),
     (NotFound, 404),
     (IllegalTransition, 409),
     (UnusableInput, 422),
@@ -61,13 +63,16 @@ _STATUS: tuple[tuple[type[ZhibaoError], int], ...] = (
 )
 
 
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
 def gateway_of(request: Request) -> Gateway:
     """The gateway that this server runs."""
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
-def account_of(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
+def account_of(request: Request, bearer: Bearer) -> str:
     """The account behind the request's token. Raises `AccessDenied`."""
     door: Door = request.app.state.door
     return door.who(bearer.credentials if bearer is not None else "")
