@@ -2,7 +2,7 @@
 
 A version of a submission names its version of the stay; that one's provenance names, for every value, the message and the mapping.
 A row of a file names row and byte range, and the raw store has the bytes; an HL7 v2 message is in the ledger as it came, and the
-provenance names the field in it. What is shown is what was kept.
+provenance names the field in it, or the element of FHIR content. What is shown is what was kept.
 
 One thing is worked out anew: what the messages of the stay say by themselves of a value for which the archived front sheet was taken.
 Beside it stands what was not taken, so that a conflict can be seen from both its sides.
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 import msgspec
 from sqlmodel import Session, col, select
 
+from adapters.fhir import wire
+from adapters.fhir.source_path import said_at
+from adapters.fhir.wire import LINES
 from adapters.hl7v2 import message as hl7v2
 from adapters.hqms.header import Header
 from adapters.hqms.tables import Row
@@ -38,8 +41,8 @@ from gateway.store.vault import Vault
 from mappings.layout import layout
 from mappings.profile import profile
 
-MESSAGE = "v2:"
-"""How provenance names an HL7 v2 message: by this and its number in the ledger."""
+V2, FHIR = "v2:", "fhir:"
+"""How provenance names a message: by its standard and its number in the ledger."""
 
 _DERIVED = " (derived)"
 
@@ -64,8 +67,9 @@ class SourceCell:
 
 @dataclass(frozen=True)
 class SourceField:
-    """Where a value stands in an HL7 v2 message. ``field`` counts as HL7 prints it (``DG1[2]-3``, ``PID-3[4]``); ``derived`` when the value
-    was computed from it. ``text`` is the field as it was sent, ``raw`` the whole segment (both empty where no single field says it)."""
+    """Where a value stands in a message. In HL7 v2 ``field`` counts as HL7 prints it (``DG1[2]-3``, ``PID-3[4]``), ``text`` is the field as
+    it was sent and ``raw`` its segment; in FHIR it is the element (``entry[3].Encounter.period.start``) and ``raw`` its resource. All are
+    empty where no single field says it. ``derived`` when the value was computed from it."""
 
     source: str
     control_id: str
@@ -161,7 +165,7 @@ def _not_taken(
     )
     facts = [msgspec.json.decode(vault.open(sealed, FACTS_PLACE), type=Facts) for sealed in session.exec(statement)]
     alone = assemble(stay.identity, facts).stay.provenance.origin(path) if facts else None
-    if alone is not None and alone.message.startswith(MESSAGE) and all(layer.message != alone.message for layer in layers):
+    if alone is not None and alone.message.startswith((V2, FHIR)) and all(layer.message != alone.message for layer in layers):
         yield alone
 
 
@@ -178,8 +182,8 @@ class _Look:
     def origin(self, layer: Layer, *, stands: bool) -> Origin:
         file_id, _, number = layer.message.rpartition("#")
         cell = said = None
-        if not layer.by and layer.message.startswith(MESSAGE):
-            said = self._field(int(layer.message.removeprefix(MESSAGE)), (layer.fields or {}).get(self.path, ""))
+        if not layer.by and layer.message.startswith((V2, FHIR)):
+            said = self._field(layer.message, (layer.fields or {}).get(self.path, ""))
         elif not layer.by and file_id:
             cell = self._cell(file_id, int(number))
         return Origin(layer.message, layer.mapping, layer.by, layer.at, layer.reason, cell, said, stands)
@@ -191,26 +195,37 @@ class _Look:
             raise NotFound("账本中没有这条来源记录", english=f"no message {file_id}#{row}")
         return _cell(self.journal, file, message, self.path)
 
-    def _field(self, message_id: int, place: str) -> SourceField:
-        row = self.session.get(InboundMessage, message_id)
+    def _field(self, name: str, place: str) -> SourceField:
+        standard, _, number = name.partition(":")
+        row = self.session.get(InboundMessage, int(number))
         if row is None:
-            raise NotFound("账本中没有这条来源消息", english=f"no message {MESSAGE}{message_id}")
-        source = self.sources.get(row.source)
-        charset, longest = (source.charset, source.longest_mb << 20) if source is not None else ("", hl7v2.LONGEST)
-        message = hl7v2.Message.read(self.vault.open(row.sealed_raw, RAW_PLACE), charset=charset, longest=longest)
+            raise NotFound("账本中没有这条来源消息", english=f"no message {name}")
+        raw = self.vault.open(row.sealed_raw, RAW_PLACE)
         field = place.removesuffix(_DERIVED)
-        text, raw = _said(message, field)
+        segment, text, whole = _said_in_fhir(raw, row.event, field) if f"{standard}:" == FHIR else self._said_in_v2(raw, row, field)
         return SourceField(
             source=row.source,
             control_id=row.control_id,
             event=row.event,
             received_at=row.received_at.isoformat(timespec="milliseconds"),
-            segment=raw[:3],
+            segment=segment,
             field=field,
             derived=place.endswith(_DERIVED),
             text=text,
-            raw=raw,
+            raw=whole,
         )
+
+    def _said_in_v2(self, raw: bytes, row: InboundMessage, field: str) -> tuple[str, str, str]:
+        source = self.sources.get(row.source)
+        charset, longest = (source.charset, source.longest_mb << 20) if source is not None else ("", hl7v2.LONGEST)
+        text, segment = _said(hl7v2.Message.read(raw, charset=charset, longest=longest), field)
+        return segment[:3], text, segment
+
+
+def _said_in_fhir(raw: bytes, event: str, field: str) -> tuple[str, str, str]:
+    """(resource type, element, resource) as sent."""
+    document = wire.read_lines(raw)[0] if event == LINES else wire.read(raw)
+    return said_at(document, field)
 
 
 def _said(message: hl7v2.Message, field: str) -> tuple[str, str]:

@@ -17,10 +17,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from adapters.fhir.dialect import fhir_dialect
 from msgspec.structs import replace
 from sqlmodel import Session, col, select
 
+from adapters.fhir.refusal import FhirRefused
 from adapters.hl7v2.batch import Fault
 from adapters.hl7v2.dialect import dialect
 from adapters.hl7v2.message import Message
@@ -34,8 +37,10 @@ from gateway.cases.assembly import assemble
 from gateway.cases.known import KnownInLedger
 from gateway.desk import Desk
 from gateway.intake.batches import batched
+from gateway.intake.bulk import pieces_of as fhir_pieces_of
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.reading import FrontSheet, RowOutcome
+from gateway.intake.repository import Repository
 from gateway.model.facts import Facts
 from gateway.model.stay import Stay
 from gateway.reporting.drafts import checker_for
@@ -47,8 +52,10 @@ from gateway.store.vault import Vault
 from gateway.told import Place, Told
 
 BATCH_ROWS = 250
+LONGEST_FHIR = 256 << 20
+"""The size limit of a FHIR file that is one message, and of a line of a bulk file, in bytes."""
 
-_MESSAGE_ID = re.compile(r"\bv2:\d+\b")
+_MESSAGE_ID = re.compile(r"\b(?:v2|fhir):\d+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,28 @@ class Workbench:
                 taken += 1
         return taken
 
+    def take_fhir(self, path: Path, named: str) -> int:
+        """Take the FHIR messages of a file; how many. Raises `FileRefused`, and `ConfigurationError` for an unknown dialect."""
+        source = f"fhir/{fhir_dialect(named or 'standard').id}"
+        self._sources.setdefault(source, self._source("fhir", named or "standard"))
+        repository = Repository(self.ledger)
+        taken = 0
+        for piece in fhir_pieces_of(path, longest=LONGEST_FHIR):
+            place = Place(path.name, piece.first)
+            refusal = piece.refusal
+            if piece.document is not None:
+                try:
+                    accepted = repository.accept(source, piece.raw, piece.document)
+                except FhirRefused as error:
+                    refusal = error
+                else:
+                    taken += 1
+                    self._places[f"fhir:{accepted.message}"] = place
+            for issue in refusal.issues if refusal is not None else ():
+                told = f"{issue.message}（{issue.expression}）" if issue.expression else issue.message
+                self._refused.append(_of_message(place, issue.rule, "error", told, issue.english))
+        return taken
+
     def take_sheet(self, path: Path, encoding: str | None = None) -> None:
         """Take a front-sheet file, after all messages before it. Raises `FileRefused`."""
         sheet = FrontSheet(path, encoding=encoding)
@@ -154,18 +183,19 @@ class Workbench:
             for row in session.exec(statement.order_by(col(InboundMessage.id))):
                 english = f"the message is part of no stay: {row.state}"
                 told.append(
-                    _of_message(self._places[f"v2:{row.id}"], row.reason or row.state, severities[row.state], row.note, english)
+                    _of_message(self._places[name_of(row)], row.reason or row.state, severities[row.state], row.note, english)
                 )
         return told
 
     # -- inside
 
+    def _source(self, kind: Literal["http", "fhir"], dialect: str) -> Source:
+        return Source(kind=kind, dialect=dialect, organisation=self.organisation, organisation_name=self.organisation_name)
+
     def _received(self, piece: bytes | Fault, named: str) -> InboundMessage:
         raw = whole(piece)
         name = dialect_of(Message.read(raw), named)
-        self._sources.setdefault(
-            name, Source(kind="http", dialect=name, organisation=self.organisation, organisation_name=self.organisation_name)
-        )
+        self._sources.setdefault(name, self._source("http", name))
         return InboundMessage(
             source=name,
             control_id="",
@@ -215,6 +245,11 @@ class Workbench:
         about = named[0] if named else next((said.message for said in remarked), "")
         message, english = (_MESSAGE_ID.sub(name, text) for text in (finding.message, finding.english))
         return Told(self._places.get(about, place), replace(finding, message=message, english=english))
+
+
+def name_of(row: InboundMessage) -> str:
+    """How provenance names a message of the workbench."""
+    return f"{'fhir' if row.source.startswith('fhir/') else 'v2'}:{row.id}"
 
 
 def _of_message(place: Place, reason: str, severity: Severity, message: str, english: str) -> Told:

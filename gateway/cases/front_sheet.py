@@ -161,12 +161,17 @@ def reports_taken_back(pathology: Pathology, sheet: FrontSheet) -> Iterator[Find
 
 
 def settle(claims: Leaves, sheet: FrontSheet | None) -> tuple[list[Supplied], list[Finding], dict[str, Claim]]:
-    """What messages supply to the stay, what to tell people, and by path the claims whose text is no value of the item's type."""
+    """What messages supply to the stay, what to tell people, and by path the claims whose text is no value of the item's type, or the front
+    sheet's ``-``: an answer that there is nothing."""
     supplied: list[Supplied] = []
     findings: list[Finding] = []
     garbled: dict[str, Claim] = {}
     for path, claim in claims.items():
         place = place_of(path)
+        if claim.value == _NONE:
+            if sheet is None:
+                garbled[path] = claim
+            continue
         try:
             value = place.value(claim.value)
         except Unreadable:

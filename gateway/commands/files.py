@@ -1,6 +1,6 @@
 """Commands on files, without an installation: ``read``, ``explain``, ``check``, ``convert``.
 
-Front-sheet files by themselves stream through `gateway.convert`. As soon as one of the files holds HL7 v2 messages, all of them are
+Front-sheet files by themselves stream through `gateway.convert`. As soon as one of the files holds HL7 v2 or FHIR, all of them are
 assembled in the given order (`gateway.assembled`), which needs the throwaway ledger and so is imported only then.
 """
 
@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from adapters.fhir.fhir_file import holds_fhir
 from adapters.hl7v2.message_file import holds_messages
 from adapters.hqms.pcode_dbf import write_pcode_dbf
 from adapters.hqms.tables import RowFault, open_table
@@ -74,13 +75,14 @@ def _tell(path: Path, refusal: FileRefused) -> None:
 
 @click.command(
     cls=SourcedCommand,
-    help="读取首页文件和 HL7 v2 消息，每行输出一条 JSON，不用数据库 / read front sheets and HL7 v2 messages to JSON lines, no database",
+    help="读取首页文件、HL7 v2 消息和 FHIR，每行输出一条 JSON，不用数据库 / read front sheets, HL7 v2 and FHIR to JSON lines, no database",
 )
 @PATHS
 @ENCODING
 @WORKERS
 @click.option("--json", "as_json", is_flag=True, help="输出 JSON（默认即是）/ JSON lines (the default)")
 def read(paths: tuple[Path, ...], encoding: str | None, workers: int, as_json: bool) -> int:  # noqa: ARG001 - kept stable
+    from gateway.commands import fhir_messages
     from gateway.commands.messages import Readers
 
     readers = Readers()
@@ -88,8 +90,11 @@ def read(paths: tuple[Path, ...], encoding: str | None, workers: int, as_json: b
 
     def do(path: Path, source: str) -> bool:
         nonlocal rows_refused
-        messages = holds_messages(path)
-        batches = readers.read(path, source) if messages else work.run(path, "read", encoding=encoding, workers=workers)
+        messages = _in_messages(path)
+        if not messages:
+            batches = work.run(path, "read", encoding=encoding, workers=workers)
+        else:
+            batches = fhir_messages.read(path, source) if holds_fhir(path) else readers.read(path, source)
         usable = not messages
         for batch in batches:
             rows_refused += batch.refused
@@ -307,7 +312,12 @@ def convert(
 
 
 def _with_messages(files: Files) -> bool:
-    return any(holds_messages(path) for path, _ in files)
+    return any(_in_messages(path) for path, _ in files)
+
+
+def _in_messages(path: Path) -> bool:
+    """Whether a file holds messages (HL7 v2, FHIR) rather than front sheets."""
+    return holds_messages(path) or holds_fhir(path)
 
 
 @contextmanager
@@ -316,10 +326,12 @@ def _bench(files: Files, encoding: str | None, organisation: str, name: str) -> 
     from gateway.assembled import organisation_of
     from gateway.workbench import workbench
 
-    code = organisation or organisation_of((path for path, _ in files if not holds_messages(path)), encoding)
+    code = organisation or organisation_of((path for path, _ in files if not _in_messages(path)), encoding)
     with workbench(code, name) as bench:
 
         def do(path: Path, source: str) -> bool:
+            if holds_fhir(path):
+                return bench.take_fhir(path, source) > 0
             if holds_messages(path):
                 return bench.take_messages(path, source) > 0
             bench.take_sheet(path, encoding)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from adapters.fhir.structure import document_faults
-
 from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.structure import document_faults
 from adapters.fhir.wire import Document
 from gateway.intake.repository import Accepted, Repository
 

@@ -24,13 +24,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
 
 from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
+from adapters.fhir.fhir_file import stated_at
 from adapters.fhir.refusal import FhirRefused, Issue
-from adapters.fhir.resource import USED, Body, Release
+from adapters.fhir.resource import USED, Release
 from adapters.fhir.wire import Document
 from gateway.audit.log import Event, record
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.model.errors import Overloaded
-from gateway.model.times import china_time
 from gateway.store.ledger import Ledger, now
 from gateway.store.tables import FhirAwaited, FhirDue, FhirIdentifier, FhirResource, InboundMessage
 
@@ -163,7 +163,6 @@ class _Storing:
         identified: dict[str, Sequence[Lookup]] = {}
         answers: list[Answered] = []
         due: set[str] = set()
-        timestamp = china_time(str(document.envelope.get("timestamp", ""))) or ""
         received = _china_now()
         for change in made:
             index = self._index(change.key)
@@ -183,7 +182,7 @@ class _Storing:
             if change.action == "create" and row is not None and not row.deleted:
                 answers.append(Answered(change, 200, row.version))
                 continue
-            stated = _stated_at(change.entry.body) or timestamp
+            stated = stated_at(change.entry.body, document)
             body = Stored(
                 change.key,
                 change.entry.raw,
@@ -388,12 +387,6 @@ def _control_id(document: Document, digest: str) -> str:
 
 def _event(document: Document) -> str:
     return f"Bundle/{document.type}" if document.kind == "Bundle" else document.kind
-
-
-def _stated_at(body: Body) -> str:
-    meta = body.get("meta")
-    said = meta.get("lastUpdated") if isinstance(meta, Mapping) else None
-    return (china_time(said) or "") if isinstance(said, str) else ""
 
 
 def _china_now() -> str:

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from adapters.fhir.structure import faults
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.resource import USED
+from adapters.fhir.structure import faults
 from adapters.fhir.wire import Document, Entry
 from gateway.intake.repository import Accepted, Answered
 from gateway.model.errors import Forbidden, NotFound, TooManyRequests
