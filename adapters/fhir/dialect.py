@@ -28,6 +28,10 @@ from mappings.dialect_files import faulty
 
 __all__ = ["BUILT_IN", "FhirDialect", "Rule", "Slot", "Source", "fhir_dialect"]
 
+_ICD10: Final = re.compile(r"[A-Z]\d\d")
+_ICD9_PROCEDURE: Final = re.compile(r"\d\d\.")
+_MORPHOLOGY: Final = re.compile(r"[Mm]?\d{4}\d?/\d")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -80,13 +84,11 @@ class FhirDialect:
         self.extensions: Final = file.extensions
         self.maps: Final[dict[str, CodeMap]] = self._code_maps(origin)
         self.identifiers: Final = {kind: _slots(slots) for kind, slots in file.identifiers.items()}
-        self._written_as = {
-            edition: (edition, *(name_of(written) for written in listed))
-            for edition, listed in (
-                (file.systems.diagnosis, file.written_as.diagnosis),
-                (file.systems.procedure, file.written_as.procedure),
-                (file.systems.morphology, file.written_as.morphology),
-            )
+        systems, written = file.systems, file.written_as
+        self._editions = {
+            systems.diagnosis: (_names(systems.diagnosis, written.diagnosis), _ICD10),
+            systems.procedure: (_names(systems.procedure, written.procedure), _ICD9_PROCEDURE),
+            systems.morphology: (_names(systems.morphology, written.morphology), _MORPHOLOGY),
         }
         self._plans = {
             (kind, release): tuple(self._rules(kind, release, origin))
@@ -113,11 +115,13 @@ class FhirDialect:
                 if slot.means(found) and not (slot.is_open and self._is_another(kind, found)):
                     yield element, found
 
-    def classified(self, concept: object, edition: str, shape: re.Pattern[str]) -> Coded | None:
-        """A code of a national edition out of a concept: the edition itself, else the systems it is written as, in order, if it begins
-        like a code of that classification. It is given under the edition; None where the concept has no such coding."""
+    def classified(self, concept: object, edition: str) -> Coded | None:
+        """A code of the sender's edition of a classification (one of ``systems``) out of a concept: the edition itself, else the systems
+        it is written as, in order, if the code begins like one of that classification. It is given under the edition; None where the
+        concept has no such coding."""
         listed = codings(concept)
-        for written in self._written_as.get(edition, (edition,)):
+        written_as, shape = self._editions[edition]
+        for written in written_as:
             for coding in listed:
                 if coding.system == written and coding.code and shape.match(coding.code):
                     return Coded(edition, coding.code, coding.display)
@@ -156,6 +160,10 @@ class FhirDialect:
         except ValueError as error:
             raise faulty(origin, row.path, f"元素“{row.element}”的写法不对", "not a way to an element") from error
         return Source(route, convert, self.maps.get(row.map), row.when == "finished")
+
+
+def _names(edition: str, written_as: Sequence[str]) -> tuple[str, ...]:
+    return (edition, *(name_of(written) for written in written_as))
 
 
 def _slots(slots: Sequence[dialect_file.Slot]) -> tuple[Slot, ...]:

@@ -59,11 +59,6 @@ RULES: Final[dict[str, tuple[str, str, str]]] = {
     "birth-date-disagrees": ("warning", "出生日期与身份证号不一致，请核对", "birth date and resident ID disagree"),
     "sex-disagrees": ("warning", "性别与身份证号不一致，请核对", "sex and resident ID disagree"),
     "merge-without-number": ("error", "合并的患者没有可用的原病案号", "a merge without a usable prior number"),
-    "several-patients": (
-        "error",
-        "同一患者的内容中有多个现行的患者资源，只读取了第一个",
-        "several current Patient resources: only the first is read",
-    ),
     "visit-kind": (
         "warning",
         "就诊类别（Encounter.class）未注明或没有对照，无法确定是否住院；请在方言文件中补充对照",
@@ -84,6 +79,11 @@ RULES: Final[dict[str, tuple[str, str, str]]] = {
         "诊断既没有核实状态（verificationStatus）也没有临床状态，不能认定为确诊，已保留但不上报",
         "neither verification nor clinical status: not known to be confirmed, kept as working",
     ),
+    "diagnosis-taken-as-confirmed": (
+        "info",
+        "诊断没有核实状态（verificationStatus），因有临床状态（clinicalStatus）按确诊采用",
+        "no verification status: taken as confirmed because it has a clinical status",
+    ),
     "diagnosis-not-confirmed": (
         "info",
         "诊断未确诊（疑似、待查或鉴别诊断），已保留但不上报",
@@ -99,6 +99,11 @@ RULES: Final[dict[str, tuple[str, str, str]]] = {
         "info",
         "没有诊断日期，以记录日期代替；请在来源系统填写诊断日期",
         "no date of diagnosis: the recorded date stands in",
+    ),
+    "tumour-unlinked": (
+        "warning",
+        "有多个（或没有）原发肿瘤，而该项没有说明属于哪一个，未采用；请在来源系统注明（Observation.focus）",
+        "no link to a tumour beside several primary tumours, or none: not used",
     ),
     "report-status": (
         "warning",

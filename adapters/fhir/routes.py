@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.fhir.elements import Element, choice, extensions, value_of
+from adapters.fhir.elements import Element, choice, extensions, precise, value_of
 
 Found = list[tuple[str, Any]]
 """(name of the element, content), in order."""
@@ -101,12 +101,15 @@ def _choice(name: str) -> _Step:
 
 
 def _member(name: str) -> _Step:
+    shadow = f"_{name}"
+
     def step(found: Found) -> Found:
-        return [
-            (_under(place, name), content)
-            for place, node in _each(found)
-            if isinstance(node, Mapping) and (content := node.get(name)) is not None
-        ]
+        inner: Found = []
+        for place, node in _each(found):
+            content = node.get(name) if isinstance(node, Mapping) else None
+            if content is not None:
+                inner.append((_under(place, name), precise(content, node[shadow]) if shadow in node else content))
+        return inner
 
     return step
 
