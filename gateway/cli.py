@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "files",
     "convert": "files",
     "source": "source",
+    "client": "client",
     "trace": "installation",
     "audit": "installation",
     "platform": "reference",

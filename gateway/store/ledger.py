@@ -1,7 +1,8 @@
 """The ledger: one database, one writer.
 
 On SQLite (the default) it runs with WAL, full synchronisation and ``BEGIN IMMEDIATE`` for every writing transaction, and a file
-lock keeps a second process out. The same code runs on PostgreSQL. Migrations bring any older ledger up to date at start.
+lock keeps a second gateway out. The same code runs on PostgreSQL, where a lock of the database keeps writing transactions apart. Migrations
+bring any older ledger up to date at start.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 from uuid_utils import uuid7
@@ -25,6 +28,9 @@ from gateway.model.errors import ConfigurationError
 from gateway.store.vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+_WRITING = 0x5A484942414F  # "ZHIBAO"
+"""The advisory lock of PostgreSQL that keeps writing transactions of several processes apart; the audit log needs them in one order."""
 
 
 def now() -> datetime:
@@ -55,9 +61,7 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = _lock(path.with_suffix(path.suffix + ".lock"))
         engine = create_engine(url, pool_size=16, max_overflow=16)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+        _configure(engine)
         ledger = cls(engine, vault, lock)
         ledger.migrate()
         return ledger
@@ -65,15 +69,32 @@ class Ledger:
     @classmethod
     def look_at(cls, url: str, vault: Vault) -> Ledger:
         """Open an existing ledger for reading only, beside the process that has it. Raises `ConfigurationError`."""
-        path = Path(url.removeprefix("sqlite:///"))
-        if url.startswith("sqlite:///") and not path.is_file():
-            raise ConfigurationError("还没有账本", action="请先运行 zhibao init 和 zhibao serve", english="there is no ledger yet")
+        _demand_existing(url)
         engine = create_engine(url)
+        _configure(engine)
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "connect", _only_reading)
-            event.listen(engine, "begin", _begin_sqlite)
         return cls(engine, vault)
+
+    @classmethod
+    def visit(cls, url: str, vault: Vault) -> Ledger:
+        """Open an existing ledger for a short writing transaction, whether or not a gateway has it: the database lets one write at a time.
+        One of an older version is brought up to date first, which no gateway may have meanwhile. Raises `ConfigurationError`."""
+        _demand_existing(url)
+        engine = create_engine(url)
+        _configure(engine)
+        ledger = cls(engine, vault)
+        if ledger.up_to_date:
+            return ledger
+        ledger.close()
+        return cls.open(url, vault)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the schema is that of this program."""
+        newest = ScriptDirectory(str(MIGRATIONS)).get_heads()
+        with self.engine.connect() as connection:
+            return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
 
     def migrate(self) -> None:
         """Bring the schema to the newest revision."""
@@ -86,7 +107,7 @@ class Ledger:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A writing transaction: all or nothing, one at a time in this process."""
+        """A writing transaction: all or nothing, one at a time."""
         with self._writer, Session(self.engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -110,6 +131,11 @@ class Ledger:
             self._lock = None
 
 
+def _demand_existing(url: str) -> None:
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
+        raise ConfigurationError("还没有账本", action="请先运行 zhibao init 和 zhibao serve", english="there is no ledger yet")
+
+
 def _lock(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -122,6 +148,14 @@ def _lock(path: Path) -> int:
             english="the ledger is locked by another process",
         ) from None
     return handle
+
+
+def _configure(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -145,3 +179,8 @@ def _only_reading(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _begin_postgresql(connection: Any) -> None:
+    if connection.get_execution_options().get("writing", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITING})")
