@@ -5,7 +5,6 @@ about the tumour come from observations; a stage that the condition itself sums 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,7 +19,6 @@ from adapters.fhir.said import Said
 from gateway.model.facts import StageFact, TumourFact
 from gateway.model.values import Coded
 
-_ICD10: Final = re.compile(r"[A-Z]\d\d")
 _ASSERTED: Final = ("condition-assertedDate", "obf-DateOfDiagnosis-extension")
 _LATERALITY: Final = ("mcode-laterality-qualifier", "mcode-laterality", "laterality-qualifier", "shr-core-Laterality-extension")
 
@@ -53,7 +51,7 @@ def _tumour(condition: Resource, dialect: FhirDialect) -> TumourFact:
 
 def _diagnosis(concept: object, dialect: FhirDialect) -> Coded | None:
     """The diagnosis: in the edition that the sender codes in, else as it was sent."""
-    found = dialect.classified(concept, dialect.systems.diagnosis, _ICD10)
+    found = dialect.classified(concept, dialect.systems.diagnosis)
     return stated(concept) if found is None else found if found.display else Coded(found.system, found.code, label(concept) or None)
 
 
