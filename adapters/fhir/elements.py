@@ -234,12 +234,12 @@ def when(body: Element, *names: str) -> Moment:
             if value is None:
                 continue
             if isinstance(value, str):
-                if found := moment(value):
+                if found := moment(precise(value, body.get(f"_{name}{suffix}"))):
                     return Moment(found, name + suffix)
                 continue
             period = one(value)
             for side in ("start", "end"):
-                if found := moment(period.get(side)):
+                if found := moment(precise(period.get(side), period.get(f"_{side}"))):
                     return Moment(found, f"{name}{suffix}.{side}")
     return Moment("", names[0] if names else "")
 

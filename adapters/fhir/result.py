@@ -11,6 +11,7 @@ from gateway.model.values import Coded
 
 _SHIFT: Final = {"mm": 0, "毫米": 0, "cm": 1, "厘米": 1}
 """Powers of ten from a unit of length to millimetres."""
+_INTERPRETATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _POLARITY: Final = frozenset(("POS", "NEG"))
 
 
@@ -67,10 +68,10 @@ def _unit(quantity: Element) -> str:
 
 
 def _polarity(body: Element) -> Coded | None:
-    """Positive or negative as Observation.interpretation says it beside a number or words."""
+    """Positive or negative as Observation.interpretation says it beside a number or words; high and low are no findings."""
     for concept in each(body.get("interpretation")):
         for coding in codings(concept):
-            if coding.code in _POLARITY:
+            if coding.code in _POLARITY or (coding.code and coding.system not in ("", _INTERPRETATION)):
                 return coding
     return None
 

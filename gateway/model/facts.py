@@ -79,6 +79,7 @@ class ProcedureFact(Struct, frozen=True, omit_defaults=True):
     incision_healing: Coded | None = None
     anaesthesia: Coded | None = None
     anaesthetist: Text | None = None
+    asa_grade: Coded | None = None
 
 
 class PathologyFact(Struct, frozen=True, omit_defaults=True):

@@ -1,5 +1,5 @@
 """Codes of oncology for words and stagings of ours: the tables of the reader, the other way about
-(``mappings/sources/fhir/observations.csv`` and ``oncology.csv``)."""
+(``mappings/sources/fhir/observations.csv`` and ``codes.csv``)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def worded(map_name: str, value: Coded | None) -> tuple[Coded | None, ...]:
 def _codes() -> Mapping[tuple[str, str], str]:
     """(map, word) to the first SNOMED CT code that means it."""
     codes: dict[tuple[str, str], str] = {}
-    for row in _rows("oncology.csv"):
-        if row["kind"] == "code" and row["value"].isdigit():
-            codes.setdefault((row["map"], row["target"]), row["value"])
+    for row in _rows("codes.csv"):
+        system, _, code = row["value"].rpartition("|")
+        if row["kind"] == "code" and system == "SNOMED-CT":
+            codes.setdefault((row["map"], row["target"]), code)
     return codes
 
 
