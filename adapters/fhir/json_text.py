@@ -106,13 +106,13 @@ def count_members(value: Any, place: str = "") -> int:
     return count
 
 
-def check_names(raw: bytes, expected: int) -> None:
+def check_names(raw: bytes, expected: int, place: str = "") -> None:
     """Raise `FhirRefused` (``duplicate-member``) if an object of the text has two members of one name.
 
     ``expected`` is what was decoded (`count_members`): a member ends with a quote and a colon, so a text with no more of these than
     members has none twice. Only a text that has more is read again."""
     if raw.count(b'":') + sum(1 for _ in _SPACED_COLON.finditer(raw)) > expected:
-        fault = Scan(raw).doubled_member()
+        fault = Scan(raw, place).doubled_member()
         if fault:
             raise fault
 
@@ -167,7 +167,7 @@ def _offset_of_undecodable(raw: bytes, error: UnicodeDecodeError) -> int:
 
 class Scan:
     """A slow reading of JSON text that knows at each token where in the resource it is. It finds one fault, or none, and returns the
-    refusal that names it."""
+    refusal that names it. Without a place it takes the name of the resource from what was read of it."""
 
     def __init__(self, raw: bytes, place: str = "") -> None:
         self._raw = raw
@@ -230,6 +230,8 @@ class Scan:
                 names.add(name)
                 self._stack[-1] = (name, names)
                 name_next = False
+            elif string is not None and not self._place and len(self._stack) == 1 and self._stack[0][0] == "resourceType":
+                self._place = safe_name(_plain(string))
             yield token[0].strip(), doubled
 
     def _path(self) -> str:

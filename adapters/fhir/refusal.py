@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.model.errors import UnusableInput
+
+MOST_ISSUES: Final = 50
+"""A refusal names no more faults than this."""
 
 IssueSeverity = Literal["fatal", "error", "warning", "information"]
 

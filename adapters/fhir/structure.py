@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from adapters.fhir.definitions import RESOURCE, Definitions, definitions
 from adapters.fhir.json_text import join, safe_name
 from adapters.fhir.primitives import Test, is_text, primitives
-from adapters.fhir.refusal import Issue, expression
+from adapters.fhir.refusal import MOST_ISSUES, Issue, expression
 from adapters.fhir.resource import Body, Release
-from adapters.fhir.wire import MOST_ISSUES, Document
+
+if TYPE_CHECKING:
+    from adapters.fhir.wire import Document
 
 _Path = tuple[Any, str, int] | None
 """Where the walk is: the path above, the member's name and its index (-1 for none)."""
@@ -100,18 +102,18 @@ def faults(body: Body, release: Release, place: str = "") -> list[Issue]:
     return walk.issues[:MOST_ISSUES]
 
 
-def faults_of(document: Document) -> list[Issue]:
+def document_faults(document: Document) -> list[Issue]:
     """What is wrong with the structure of a whole message, at most `MOST_ISSUES` faults. The resources of a bundle are decoded one after
     the other, so that a large one needs little memory."""
     found: list[Issue] = []
     if document.kind == "Bundle":
-        entries = [entry.around for entry in document.entries]
+        entries = [entry.around for entry in document.entries if "." not in entry.place]
         envelope = {"resourceType": "Bundle", **document.envelope, "entry": entries} if entries else document.envelope
         found = faults(envelope, document.release)
     for entry in document.entries:
         if len(found) >= MOST_ISSUES:
             break
-        if entry.kind:
+        if entry.kind and "." not in entry.place:  # a bundle inside is checked with its entries
             found += faults(entry.body, document.release, entry.place)
     return found[:MOST_ISSUES]
 

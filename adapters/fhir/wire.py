@@ -1,44 +1,51 @@
 """From the bytes of a message to its resources, each with its bytes as received, its place in the message and what its entry asks for.
 
 Nothing is repaired and nothing is guessed except the release (`adapters.fhir.release`). What a resource holds is checked elsewhere
-(`adapters.fhir.structure`): here only that there are resources to check. Rules: FHIR json.html, bundle.html (invariants bdl-5, bdl-7)
-and http.html; the limits are ours (`adapters.fhir.json_text`).
+(`adapters.fhir.structure`): here only that there are resources to check. Rules: FHIR json.html, bundle.html (invariants bdl-3, bdl-5 and
+bdl-7) and http.html; the limits are ours (`adapters.fhir.json_text`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from email.message import Message
 from typing import Any, Final
 
 import msgspec
 
-from adapters.fhir import json_text
+from adapters.fhir import json_text, xml
+from adapters.fhir.definitions import every_resource
 from adapters.fhir.json_text import join
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import MOST_ISSUES as MOST_ISSUES
+from adapters.fhir.refusal import FhirRefused, Issue, expression
+from adapters.fhir.release import Signs, of_version, older_resources
 from adapters.fhir.resource import Body, Release
 
 BUNDLE_TYPES: Final = frozenset(("transaction", "batch", "document", "message", "collection", "searchset", "history"))
 """Kinds of bundle that hold resources for us. The others hold answers or notifications."""
 
-MOST_ISSUES: Final = 50
-"""A refusal names no more faults than this."""
+LINES: Final = "lines"
+"""The kind of a message that is a piece of a bulk file."""
 
 KEPT_DECODED: Final = 4_000_000
 """Up to this many bytes of a message its resources stay decoded; those of a longer one are decoded again whenever they are asked for."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
-_NEEDS_RESOURCE = frozenset(("POST", "PUT", "PATCH"))
+_WRITES = frozenset(("POST", "PUT", "PATCH"))
+_REQUESTS = frozenset(("transaction", "batch"))
 _REQUEST = {"method": "method", "url": "url", "ifNoneExist": "if_none_exist", "ifMatch": "if_match", "ifNoneMatch": "if_none_match"}
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One resource of a message, or an entry that asks for something without one (DELETE, GET).
 
-    ``place`` is ``entry[3]`` in a bundle, ``line[3]`` in a bulk file and empty for a message that is the resource; ``number`` is the
-    number in it, counted from 0. ``method`` and the four after it are those of ``Bundle.entry.request``, empty where there is none.
+    ``place`` is ``entry[3]`` in a bundle, ``entry[3].resource.entry[0]`` in a bundle inside it, ``line[3]`` in a bulk file and empty for a
+    message that is the resource. ``number`` counts the entries of the message from 0, ``kind`` is the resourceType, empty without a
+    resource. ``method`` and the four after it are those of ``Bundle.entry.request``, empty where there is none.
     """
 
     number: int
@@ -71,127 +78,238 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A message: a bundle or a single resource. ``declared``: the message or its sender says which release it is of."""
+    """A message: a bundle, a single resource, or a piece of a bulk file (`LINES`). ``declared``: the message or its sender says which
+    release it is of."""
 
     kind: str
     release: Release
     declared: bool
     entries: tuple[Entry, ...]
     envelope: Body = field(default_factory=dict, repr=False)
-    """A bundle without its ``entry``; empty for a single resource."""
+    """A bundle without its ``entry``; empty for anything else."""
 
     @property
     def body(self) -> Body:
         """The whole message decoded; the resources of a bundle are the very objects of its entries."""
         if self.kind != "Bundle":
             return self.entries[0].body
-        entries = [{**entry.around, "resource": entry.body} if entry.kind else entry.around for entry in self.entries]
+        top = [entry for entry in self.entries if "." not in entry.place]
+        entries = [{**entry.around, "resource": entry.body} if entry.kind else entry.around for entry in top]
         return {**self.envelope, "entry": entries} if entries else self.envelope
 
     @property
     def type(self) -> str:
-        """Bundle.type, empty for a single resource."""
+        """Bundle.type, empty for anything else."""
         return str(self.envelope.get("type", ""))
+
+    def only(self, entries: Sequence[Entry]) -> Document:
+        """The same message with these entries only."""
+        return replace(self, entries=tuple(entries))
 
 
 def read(raw: bytes, *, content_type: str = "", release: Release | None = None) -> Document:
-    """The message in ``raw``. ``release`` overrides what the message says of itself.
+    """The message in ``raw``. Without a content type its first character tells JSON from XML. ``release`` overrides what the message says
+    of itself.
 
-    Raises `FhirRefused`; its issues name the elements, its status is 400 where the bytes cannot be read and 422 where they can.
+    Raises `FhirRefused`; its issues name the elements, its status is 400 where the bytes cannot be read, 415 for a content type or a FHIR
+    version that is not read, and 422 for the rest.
     """
-    if "xml" in content_type:
-        raise _refusal("xml", "not-supported", "", "尚不支持 XML", "XML is not read yet", status=400)
+    syntax, declared = _declared(content_type)
+    release = release or declared
     text = raw.removeprefix(_BOM)
     if not text.strip(_BLANK):
         raise _refusal("empty", "required", "", "内容为空", "nothing was sent", status=400)
+    if syntax == "xml" or (not syntax and text.lstrip(_BLANK).startswith(b"<")):
+        return _read_xml(text.strip(_BLANK), release)
     return _Reading(text).document(release)
 
 
-class _Reading:
-    """One message while it is read: what was counted and what is wrong so far."""
+def read_lines(chunk: bytes, *, release: Release | None = None) -> tuple[Document, list[Issue]]:
+    """The resources of a piece of a bulk file (NDJSON), a line each, and what is wrong with the lines that hold none.
 
-    def __init__(self, text: bytes) -> None:
+    A line that cannot be used does not stop the others. Blank lines count but hold nothing."""
+    entries: list[Entry] = []
+    issues: list[Issue] = []
+    told, declared = release, release is not None
+    for number, line in enumerate(chunk.removeprefix(_BOM).split(b"\n")):
+        if not line.strip(_BLANK):
+            continue
+        reading = _Reading(line, f"line[{number}]")
+        try:
+            document = reading.document(told)
+        except FhirRefused as refusal:
+            issues += [replace(issue, expression=_in_line(number, issue.expression)) for issue in refusal.issues]
+            continue
+        told, declared = told or reading.signs.release, declared or reading.signs.claimed is not None
+        entries += [replace(entry, number=len(entries)) for entry in document.entries]
+    return Document(LINES, told or "R4", declared, tuple(entries)), issues
+
+
+def _in_line(number: int, where: str) -> str:
+    return where if where.startswith("line[") else join(f"line[{number}]", where)
+
+
+def _declared(content_type: str) -> tuple[str, Release | None]:
+    """(``json``, ``xml`` or empty, the release) that a content type says."""
+    if not content_type:
+        return "", None
+    header = Message()
+    header["content-type"] = content_type
+    media = header.get_content_type().removeprefix("application/").removeprefix("text/").removeprefix("fhir+")
+    if media not in ("json", "xml"):
+        raise _refusal("media-type", "not-supported", "", "只接收 FHIR JSON 或 XML", "neither FHIR JSON nor XML", status=415)
+    if header.get_content_charset("utf-8") not in ("utf-8", "utf8", "us-ascii"):
+        raise _refusal("encoding", "not-supported", "", "须为 UTF-8 编码", "must be UTF-8", status=415)
+    return media, of_version(header.get_param("fhirVersion"))
+
+
+def _read_xml(text: bytes, release: Release | None) -> Document:
+    """A message in XML by way of its JSON form. The release is the one that knows its elements, else the one that a profile claims."""
+    root = xml.parse(text)
+    if release is not None:
+        form, _ = xml.to_json_form(root, release)
+        return _Reading(_encoder.encode(form)).document(release)
+    as_r4, unknown_in_r4 = xml.to_json_form(root, "R4")
+    as_r5, unknown_in_r5 = xml.to_json_form(root, "R5")
+    reading = _Reading(_encoder.encode(as_r4))
+    document = reading.document("R4")
+    claimed = reading.signs.claimed
+    if unknown_in_r5 < unknown_in_r4 or (unknown_in_r5 == unknown_in_r4 and claimed == "R5"):
+        document = _Reading(_encoder.encode(as_r5)).document("R5")
+    return replace(document, declared=claimed is not None)
+
+
+class _Reading:
+    """One message while it is read: what was counted and what is wrong so far. ``place`` is that of a resource in a longer message."""
+
+    def __init__(self, text: bytes, place: str = "") -> None:
+        self.signs = Signs()
         self._text = text
+        self._place = place
         self._keep = len(text) <= KEPT_DECODED
         self._members = 0
+        self._number = 0
         self._issues: list[Issue] = []
 
     def document(self, release: Release | None) -> Document:
-        """The whole message."""
-        root = json_text.members(self._text)
-        self._members += len(root)
-        kind = _kind(root.get("resourceType"), "")
-        if kind == "Bundle":
-            envelope = {name: self._decoded(value, join(kind, name)) for name, value in root.items() if name != "entry"}
-            entries = tuple(self._bundle(root.get("entry"), str(envelope.get("type", ""))))
+        """The whole message, of a release that is known or still to be told."""
+        root = json_text.members(self._text, self._place)
+        said = root.get("resourceType")
+        kind = _known_kind(json_text.decode(said, "resourceType") if said is not None else None, self._place)
+        envelope: dict[str, Any] = {}
+        if kind == "Bundle" and not self._place:
+            envelope, listed = self._envelope(root, kind)
+            entries = tuple(self._entries(listed, str(envelope["type"]), ""))
         else:
-            envelope = {}
-            entries = (self._entry(0, "", kind, msgspec.Raw(self._text), {}),)
-            self._members -= len(root)
-        json_text.check_names(self._text, self._members)
+            entries = (self._entry(self._place, msgspec.Raw(self._text), {}, expression(self._place, kind)),)
+        json_text.check_names(self._text, self._members, expression(self._place, kind))
+        self.signs.refuse_older()
         if self._issues:
             raise FhirRefused(self._issues[0].rule, self._issues[:MOST_ISSUES])
-        return Document(kind, release or "R4", release is not None, entries, envelope)
+        told, declared = (release, True) if release else self.signs.decide()
+        return Document(kind, told or "R4", declared, entries, envelope)
 
-    def _bundle(self, listed: msgspec.Raw | None, bundle_type: str) -> Iterator[Entry]:
-        if bundle_type not in BUNDLE_TYPES:
-            raise _refusal(
-                "bundle-type", "not-supported", "Bundle.type", "不支持这种 Bundle 类型", "this type of bundle is not supported"
-            )
-        if listed is None:
-            return
-        seen: dict[str, int] = {}
-        for number, item in enumerate(json_text.items(listed, "Bundle.entry")):
-            where = f"Bundle.entry[{number}]"
+    def _envelope(self, root: Mapping[str, msgspec.Raw], where: str) -> tuple[dict[str, Any], msgspec.Raw | None]:
+        """(a bundle without its entries, these)."""
+        self._members += len(root)
+        envelope = self._rest(root, where, but="entry")
+        kind = envelope.get("type")
+        if not isinstance(kind, str) or kind not in BUNDLE_TYPES:
+            text, english = "缺少 Bundle 类型，或不支持这种类型", "no type of bundle, or one that is not supported"
+            raise _refusal("bundle-type", "not-supported", join(where, "type"), text, english)
+        return envelope, root.get("entry")
+
+    def _entries(self, listed: msgspec.Raw | None, bundle_type: str, above: str) -> Iterator[Entry]:
+        """The entries of a bundle; those of a bundle inside it follow it. ``above`` is the place of the bundle, with a dot behind."""
+        seen: dict[str, list[tuple[str, bytes]]] = {}
+        for index, item in enumerate(json_text.items(listed, f"Bundle.{above}entry") if listed is not None else ()):
+            place = f"{above}entry[{index}]"
+            where = f"Bundle.{place}"
             parts = json_text.members(item, where)
             self._members += len(parts)
-            piece = parts.pop("resource", None)
-            rest = {name: self._decoded(value, join(where, name)) for name, value in parts.items()}
-            kind = _kind(json_text.members(piece, f"{where}.resource").get("resourceType"), f"{where}.resource") if piece else ""
-            entry = self._entry(number, f"entry[{number}]", kind, piece, rest)
-            self._check_entry(entry, bundle_type, where)
+            around = self._rest(parts, where, but="resource")
+            entry = self._entry(place, parts.get("resource"), around, f"{where}.resource", in_batch=bundle_type == "batch")
+            self._check_request(entry, bundle_type, where)
             if entry.full_url and bundle_type != "history":
-                if entry.full_url in seen:
-                    self._issue(
-                        "duplicate-full-url", "invariant", f"{where}.fullUrl", "fullUrl 重复（bdl-7）", "fullUrl twice (bdl-7)"
-                    )
-                seen.setdefault(entry.full_url, number)
+                self._check_full_url(entry, seen.setdefault(entry.full_url, []), where)
             yield entry
+            if entry.kind == "Bundle" and bundle_type not in _REQUESTS:
+                self._members -= json_text.count_members(entry.body)
+                envelope, inside = self._envelope(json_text.members(entry.piece), f"{where}.resource")
+                yield from self._entries(inside, str(envelope["type"]), f"{place}.resource.")
 
-    def _check_entry(self, entry: Entry, bundle_type: str, where: str) -> None:
-        asks = entry.method
-        needs = asks in _NEEDS_RESOURCE if bundle_type in ("transaction", "batch") else asks != "DELETE"
-        if needs and not entry.kind:
-            self._issue("no-resource", "required", f"{where}.resource", "条目缺少资源", "entry without a resource")
-
-    def _entry(self, number: int, place: str, kind: str, piece: msgspec.Raw | None, rest: Mapping[str, Any]) -> Entry:
-        where = f"Bundle.{place}.resource" if place else kind
-        body = self._decoded(piece, where) if piece is not None else None
-        request = rest.get("request")
+    def _entry(self, place: str, piece: msgspec.Raw | None, around: Body, where: str, *, in_batch: bool = False) -> Entry:
+        """One entry with the resource in ``piece``, which is at ``where``. The entries of a batch stand for themselves: that one is of an
+        unknown type is left to `adapters.fhir.structure` to say."""
+        kind, kept = "", None
+        if piece is not None:
+            body = self._decoded(piece, where)
+            if not isinstance(body, dict):
+                raise _refusal("not-an-object", "structure", where, "应为对象", "must be an object", status=400)
+            said = body.get("resourceType")
+            kind = _kind(said, where) if in_batch else _known_kind(said, where)
+            self.signs.see(body, where)
+            kept = body if self._keep else None
+        request = around.get("request")
         asked = {ours: _text(request.get(name)) for name, ours in _REQUEST.items()} if isinstance(request, dict) else {}
-        kept = body if self._keep else None
-        return Entry(number, place, kind, _text(rest.get("fullUrl")), **asked, around=rest, piece=piece or b"", kept=kept)
+        number, self._number = self._number, self._number + 1
+        return Entry(number, place, kind, _text(around.get("fullUrl")), **asked, around=around, piece=piece or b"", kept=kept)
+
+    def _check_request(self, entry: Entry, bundle_type: str, where: str) -> None:
+        """Does the entry ask for something where it must (bdl-3), and has it a resource where it must (bdl-5)?"""
+        asks = bundle_type in _REQUESTS
+        if asks and "request" not in entry.around:
+            self._issue(
+                "no-request", "required", f"{where}.request", "条目缺少 request（bdl-3）", "entry without a request (bdl-3)"
+            )
+        if not entry.kind and (entry.method in _WRITES if asks else entry.method != "DELETE"):
+            self._issue("no-resource", "required", f"{where}.resource", "条目缺少资源（bdl-5）", "entry without a resource (bdl-5)")
+
+    def _check_full_url(self, entry: Entry, seen: list[tuple[str, bytes]], where: str) -> None:
+        """Is the fullUrl that of another resource, or of the same version with other content (bdl-7)?"""
+        meta = entry.body.get("meta")
+        version = _text(meta.get("versionId")) if isinstance(meta, dict) else ""
+        if any(version == other and entry.raw != raw for other, raw in seen):
+            text, english = "不同资源使用了相同的 fullUrl（bdl-7）", "fullUrl of another resource (bdl-7)"
+            self._issue("duplicate-full-url", "invariant", f"{where}.fullUrl", text, english)
+        seen.append((version, entry.raw))
+
+    def _rest(self, parts: Mapping[str, msgspec.Raw], where: str, *, but: str) -> dict[str, Any]:
+        """The members but one, decoded."""
+        return {name: self._decoded(piece, join(where, json_text.safe_name(name))) for name, piece in parts.items() if name != but}
 
     def _decoded(self, piece: msgspec.Raw, where: str) -> Any:
         value = json_text.decode(piece, where)
         self._members += json_text.count_members(value, where)
         return value
 
-    def _issue(self, rule: str, code: str, expression: str, message: str, english: str) -> None:
-        self._issues.append(Issue("error", code, expression, rule, message, english))
+    def _issue(self, rule: str, code: str, where: str, message: str, english: str) -> None:
+        if len(self._issues) < MOST_ISSUES:
+            self._issues.append(Issue("error", code, where, rule, message, english))
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _kind(piece: msgspec.Raw | None, where: str) -> str:
-    """The resourceType in ``piece``."""
-    kind = json_text.decode(piece, join(where, "resourceType")) if piece is not None else ""
-    if not isinstance(kind, str) or not kind.isalpha():
-        text, english = "缺少或不是资源类型", "no or no valid resourceType"
+def _kind(said: Any, where: str) -> str:
+    """A resourceType that looks like one."""
+    if not isinstance(said, str) or not said.isascii() or not said.isalpha():
+        text, english = "缺少资源类型，或不是文字", "no resourceType, or none that is a name"
         raise _refusal("resource-type", "structure", join(where, "resourceType"), text, english, status=400)
-    return kind
+    return said
+
+
+def _known_kind(said: Any, where: str) -> str:
+    """A resourceType that a release which is read has."""
+    kind = _kind(said, where)
+    if kind in every_resource():
+        return kind
+    if kind in older_resources():
+        text, english = f"{kind} 是 R4 以前的资源，只接收 R4、R4B 和 R5", f"{kind} is older than R4; only R4, R4B and R5 are read"
+        raise _refusal("release", "not-supported", join(where, "resourceType"), text, english)
+    text, english = "没有这种资源类型", "no such resource type"
+    raise _refusal("resource-type", "structure", join(where, "resourceType"), text, english, status=400)
 
 
 def _refusal(reason: str, code: str, where: str, message: str, english: str, *, status: int = 422) -> FhirRefused:
