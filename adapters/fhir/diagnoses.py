@@ -37,6 +37,7 @@ from adapters.fhir.said import Said
 from adapters.fhir.values import Spot, mapped, target_of
 from gateway.model.facts import DiagnosisFact
 from gateway.model.morphology import morphology_code
+from gateway.model.names import is_chinese
 from gateway.model.values import Coded
 
 Use = Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"]
@@ -192,17 +193,23 @@ def _diagnosis(
 
 def _coded(dialect: FhirDialect, concept: Element) -> Coded | None:
     """The diagnosis in the edition that the sender codes in; else a morphology; else as it was sent (SNOMED CT, a name alone)."""
-    words = label(concept) or None
+    words = label(concept)
     found = dialect.classified(concept, dialect.systems.diagnosis)
     if found is not None:
-        return Coded(found.system, found.code, found.display or words)
+        return Coded(found.system, found.code, _name(found, words))
     found = dialect.classified(concept, dialect.systems.morphology)
     if found is not None:
-        return Coded(found.system, morphology_code(found.code or ""), found.display or words)
+        return Coded(found.system, morphology_code(found.code or ""), _name(found, words))
     first = next((coding for coding in codings(concept) if coding.code), None)
     if first is not None:
-        return Coded(first.system or f"{dialect.id}/diagnosis", first.code, first.display or words)
+        return Coded(first.system or f"{dialect.id}/diagnosis", first.code, _name(first, words))
     return Coded("", None, words) if words else None
+
+
+def _name(coding: Coded, words: str) -> str | None:
+    """The name that the code has in the classification, unless only the words are Chinese."""
+    display = coding.display or ""
+    return (words if not display or (is_chinese(words) and not is_chinese(display)) else display) or None
 
 
 def _detail(
