@@ -1,0 +1,1 @@
+"""FHIR resources against profiles: cardinalities, types, fixed values, required codes, slices, invariants and references."""
