@@ -15,7 +15,6 @@ from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.oncology import observation_codes, staging_scheme, worded
 from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Marker, Stage, Stay
-from gateway.model.values import Coded
 
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
