@@ -110,7 +110,7 @@ class Anchors:
 
     def _find(self, resource: Resource) -> tuple[str, ...]:
         if resource.kind == "Encounter":
-            return (self._roots.get(resource.key, resource.key),)
+            return (self._roots.get(resource.key, self._record.patient),)
         if named := self._named.get(resource.key):
             return tuple(named)
         if own := self._own(resource):

@@ -78,7 +78,7 @@ def diagnoses(record: Record, dialect: FhirDialect, encounter: Resource, others:
     seen: set[tuple[str, Use]] = set()
     for entry in named:
         use, rank = _USES.get(entry.use, ("working", None))
-        if entry.rank is not None and use == "discharge":
+        if entry.rank is not None and use != "working":
             rank = entry.rank + 1 if entry.use == "other" else entry.rank
         elif encounter.release == "R5" and entry.use == "discharge" and only:
             rank = 1
@@ -110,7 +110,7 @@ def verdict_of(condition: Resource) -> Verdict:
 
 def _named(record: Record, dialect: FhirDialect, encounter: Resource, said: list[Said]) -> Iterator[_Named]:
     for element, entry in numbered(encounter.body.get("diagnosis"), "diagnosis"):
-        rank = _rank(entry)
+        rank = _rank(entry) if encounter.release == "R4" else None
         uses = list(_uses(dialect, encounter, entry.get("use"), element, said))
         for place, item in numbered(entry.get("condition"), f"{element}.condition"):
             concept, reference = concept_and_reference(item)
@@ -169,7 +169,7 @@ def _diagnosis(
         return
     if coded.system == dialect.systems.morphology:
         use, rank = "working" if use == "working" else "pathology", None
-    elif coded.code and coded.system != dialect.systems.diagnosis:
+    elif use != "working" and coded.code and coded.system != dialect.systems.diagnosis:
         yield remarked("unmapped-code", owner, place)
     details: list[Said] = []
     yield Said(

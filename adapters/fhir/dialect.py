@@ -28,7 +28,7 @@ from mappings.dialect_files import faulty
 
 __all__ = ["BUILT_IN", "FhirDialect", "Rule", "Slot", "Source", "fhir_dialect"]
 
-_ICD10: Final = re.compile(r"[A-Z]\d\d")
+_ICD10: Final = re.compile(r"[A-Z]\d\d(?!\d{1,3}/)")  # M8140/3 is morphology
 _ICD9_PROCEDURE: Final = re.compile(r"\d\d\.")
 _MORPHOLOGY: Final = re.compile(r"[Mm]?\d{4}\d?/\d")
 

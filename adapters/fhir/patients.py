@@ -28,6 +28,9 @@ _TEXT: Final = {
 _PHONE: Final = {"present": "patient.address.phone", "employer": "patient.employer.phone"}
 _PHONES: Final = frozenset(("", "phone", "sms", "other"))
 
+Merge = tuple[Resource | None, list[str], list[Said]]
+"""The Patient that states a merge (None where there was none), record numbers that no longer count, remarks."""
+
 
 def person(record: Record, dialect: FhirDialect) -> Identity:
     """The patient of the record with everything said of the person. Without the resource a logical reference to it still tells who it
@@ -47,9 +50,8 @@ def person(record: Record, dialect: FhirDialect) -> Identity:
     return identity
 
 
-def merged(record: Record, dialect: FhirDialect) -> tuple[Resource | None, list[str], list[Said]]:
-    """(the Patient that states it, numbers that no longer count, remarks) out of Patient.link: ``replaces`` of this patient, or
-    ``replaced-by`` of another one that leads here."""
+def merged(record: Record, dialect: FhirDialect) -> Merge:
+    """What Patient.link says was merged: ``replaces`` of this patient, or ``replaced-by`` of another one that leads here."""
     patient = record.resources.get(record.patient)
     said: list[Said] = []
     prior: list[str] = []

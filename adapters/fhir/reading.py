@@ -19,7 +19,7 @@ from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import codings, one
 from adapters.fhir.encounters import encounter_says, is_withdrawn
 from adapters.fhir.identity import Identity
-from adapters.fhir.patients import merged, person
+from adapters.fhir.patients import Merge, merged, person
 from adapters.fhir.record import Record
 from adapters.fhir.remarks import remark
 from adapters.fhir.resource import Resource
@@ -94,6 +94,7 @@ class RecordReader:
         dialect = self.dialect
         identity = person(record, dialect)
         anchors = Anchors(record, dialect)
+        merge = merged(record, dialect)
         said = _by_anchor(record, dialect, anchors)
         about_person = [*identity.said, *said.pop("", ())]
         stays = [key for key in anchors.visits if anchors.is_stay(key)]
@@ -115,7 +116,7 @@ class RecordReader:
                 facts = [replace(one_message, live=False) for one_message in facts]
             if facts:
                 statements.append(Statement(anchor, tuple(facts)))
-        statements = self._with_merge(record, identity, statements)
+        statements = self._with_merge(record, identity, merge, statements)
         return Reading(tuple(statements), frozenset(record.unresolved))
 
     def _facts(self, anchor: str, items: list[Said], identity: Identity, anchors: Anchors) -> list[Facts]:
@@ -159,9 +160,9 @@ class RecordReader:
             cancels="A01",
         )
 
-    def _with_merge(self, record: Record, identity: Identity, statements: list[Statement]) -> list[Statement]:
+    def _with_merge(self, record: Record, identity: Identity, merge: Merge, statements: list[Statement]) -> list[Statement]:
         """The statement about the patient says which numbers no longer count (as A40 of HL7 v2)."""
-        patient, prior, said = merged(record, self.dialect)
+        patient, prior, said = merge
         if patient is None:
             return statements
         own = next((statement for statement in statements if statement.anchor == record.patient), Statement(record.patient, ()))
