@@ -22,6 +22,8 @@ data = "data"                 # 账本、原始文件；请定期备份，连同
 [server]
 host = "127.0.0.1"            # 改为其他地址时必须配置 tls_certificate 和 tls_key
 port = 8750
+# public_url = "https://..."   # 客户端访问本机的地址；监听全部地址或经反向代理时必须填写，签名断言以它为准
+# tls_client_ca = "clients.pem"  # 签发客户端证书的机构（双向 TLS，可选）
 
 [intake]
 inbox = "inbox"               # 把病案首页文件放进这里，导入后移到 inbox/done

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
-from gateway.audit.log import Event, record
+from gateway.audit.log import Event, export, record, verify_lines
+from gateway.model.errors import ConfigurationError
 from gateway.store.ledger import MIGRATIONS, Ledger
 from gateway.store.tables import Base
 from gateway.store.vault import Vault
@@ -98,3 +101,30 @@ def test_opening_a_ledger_again_changes_nothing(tmp_path: Path, engine: Engine) 
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM audit_entry")).scalar() == 2
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
+
+
+def test_a_visitor_writes_beside_a_gateway(tmp_path: Path, engine: Engine) -> None:
+    with pytest.raises(ConfigurationError, match="还没有账本"):
+        Ledger.visit(str(engine.url), VAULT)
+    with Ledger.open(str(engine.url), VAULT) as gateway, Ledger.visit(str(engine.url), VAULT) as visitor:
+        for ledger in (gateway, visitor, gateway, visitor):
+            with ledger.write() as session:
+                record(session, Event("opened", "by turns"))
+        with gateway.read() as session:
+            assert verify_lines(export(session)).entries == 4
+
+
+def test_a_visitor_migrates_only_what_no_gateway_has(tmp_path: Path, engine: Engine) -> None:
+    migrate(engine, "0002")
+    with _held(tmp_path / "ledger.sqlite.lock"), pytest.raises(ConfigurationError, match="另一个直报进程"):
+        Ledger.visit(str(engine.url), VAULT)
+    with Ledger.visit(str(engine.url), VAULT) as visitor:
+        assert visitor.up_to_date
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """The lock of an older gateway."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import ipaddress
 import logging
 import socket
@@ -15,9 +14,6 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hl7.client import MLLPClient
 
 from adapters.hl7v2.framing import Deframer, Frame, frame
@@ -27,6 +23,7 @@ from adapters.hl7v2.message import Message
 from adapters.hl7v2.refusal import MessageRefused
 from adapters.hl7v2.terms import Terms
 from gateway.model.errors import ConfigurationError, Overloaded
+from tests.authority import key_and_certificate
 
 SECRET = "赵敏敏"
 
@@ -565,50 +562,11 @@ def test_under_uvloop() -> None:
 # -- TLS
 
 
-def _key_and_certificate(
-    folder: Path, name: str, issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None
-) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
-    """Write ``name``.pem with a key and its certificate, signed by ``issuer`` or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    signer_name, signer = issuer or (subject, key)
-    now = dt.datetime.now(dt.UTC)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=issuer is None,
-        crl_sign=issuer is None,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signer_name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / f"{name}.pem").write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return subject, key
-
-
 def test_mutual_tls(tmp_path: Path) -> None:
-    authority = _key_and_certificate(tmp_path, "authority")
+    authority = key_and_certificate(tmp_path, "authority")
     for name in ("listener", "his-1"):
-        _key_and_certificate(tmp_path, name, authority)
-    _key_and_certificate(tmp_path, "stranger")
+        key_and_certificate(tmp_path, name, authority)
+    key_and_certificate(tmp_path, "stranger")
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "authority.pem"))
     server.load_cert_chain(tmp_path / "listener.pem")
     server.verify_mode = ssl.CERT_REQUIRED

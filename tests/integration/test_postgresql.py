@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,10 +24,12 @@ from conformance.sample.feed import messages_of, send
 from conformance.sample.hospital import generate
 from conformance.simulators.behaviour import Behaviour
 from conformance.simulators.ncpcs import Simulator
-from gateway.audit.log import export, verify_lines
+from gateway.audit.log import Event, export, record, verify_lines
 from gateway.runtime import Gateway
 from gateway.settings import load
+from gateway.store.ledger import Ledger
 from gateway.store.tables import Base, StayRow, SubmissionVersion
+from gateway.store.vault import Vault
 from mappings.layout import layout
 from tests.installation import install, wait_for
 
@@ -59,7 +62,7 @@ def server() -> Iterator[str]:
     try:
         run("initdb", "-D", data, "-U", "zhibao", "-A", "trust", "-E", "UTF8")
         run("pg_ctl", "-D", data, "-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'", "start")
-        for name in ("ledger", "engine"):
+        for name in ("ledger", "engine", "shared"):
             run("createdb", "-h", folder, "-U", "zhibao", name)
         yield f"postgresql+psycopg://zhibao@/{{name}}?host={folder}"
     finally:
@@ -105,3 +108,26 @@ def test_files_and_messages_become_accepted_reports(server: str, tmp_path: Path)
         finally:
             gateway.close()
         assert platform.counts()["records"] == len(children)
+
+
+def test_two_processes_keep_one_audit_log(server: str) -> None:
+    vault, url = Vault({1: bytes(32)}, bytes(32)), server.format(name="shared")
+    with Ledger.open(url, vault) as gateway, Ledger.visit(url, vault) as visitor:
+        faults: list[Exception] = []
+
+        def write(ledger: Ledger) -> None:
+            try:
+                for _ in range(50):
+                    with ledger.write() as session:
+                        record(session, Event("written", "beside"))
+            except Exception as error:
+                faults.append(error)
+
+        threads = [threading.Thread(target=write, args=(ledger,)) for ledger in (gateway, visitor)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        with visitor.read() as session:
+            assert verify_lines(list(export(session))).entries == 100
