@@ -62,7 +62,7 @@ class _Shape:
                 required.append(element.defined)
             if self.book.definitions.is_primitive(element.type):
                 self.rules[name] = _Rule(element.type, element.many, None, primitives()[element.type].test)
-                if not element.attribute:
+                if name != "id" and not element.attribute:  # ids and Extension.url are plain strings (FHIRPath System.String)
                     self.rules[f"_{name}"] = _Rule(_ELEMENT, element.many, self.book.shape(_ELEMENT), None)
                     group.add(f"_{name}")
             else:

@@ -5,8 +5,8 @@ Usage::
     python mappings/sources/fhir/build_structure.py 4.0 FOLDER mappings/sources/fhir/structure-r4.json.gz
     python mappings/sources/fhir/build_structure.py 5.0 FOLDER mappings/sources/fhir/structure-r5.json.gz
 
-FOLDER holds JSON files with StructureDefinitions, single or in Bundles; the README beside this file says where to get them. Not used at
-run time. The result::
+FOLDER holds JSON files with StructureDefinitions, single or in Bundles; the README beside this file says where to get them. If
+``dataelements.json`` is among them, only elements that it lists are taken over. Not used at run time. The result::
 
     {"release": "4.0.1", "resources": ["Account", …], "types": {"Patient": {"id": "0..1 id", "deceased[x]": "0..1 boolean|dateTime", …}}}
 
@@ -19,17 +19,19 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 _OFFICIAL = "http://hl7.org/fhir/StructureDefinition/"
 _TYPE_IN_FHIR = _OFFICIAL + "structuredefinition-fhir-type"
+_EVERYWHERE = frozenset(("id", "extension", "modifierExtension"))
+_LONGEST_LISTED = 61  # their ids are "de-" and the path, and an id has at most 64 characters
 _NESTED = frozenset(("BackboneElement", "Element"))
 
 
-def definitions(folder: Path, release: str) -> Iterator[dict[str, Any]]:
-    """The structure definitions of types and resources of a release (``4.0``)."""
+def contents(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every StructureDefinition in the folder's files."""
     for path in sorted(folder.rglob("*.json")):
         content = json.loads(path.read_text("utf-8"))
         if not isinstance(content, dict):
@@ -39,30 +41,59 @@ def definitions(folder: Path, release: str) -> Iterator[dict[str, Any]]:
             if content.get("resourceType") == "Bundle"
             else [content]
         )
-        for found in listed:
-            if (
-                found.get("resourceType") == "StructureDefinition"
-                and found.get("kind") in ("resource", "complex-type")
-                and found.get("derivation") != "constraint"
-                and found["url"].removeprefix(_OFFICIAL) == found["type"]
-                and found.get("fhirVersion", "").startswith(release)
-            ):
-                yield found
+        yield from (found for found in listed if found.get("resourceType") == "StructureDefinition")
 
 
-def elements(definition: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The elements of a definition's type, and of each nested one, by name."""
+def definitions(found: Iterable[dict[str, Any]], release: str) -> Iterator[dict[str, Any]]:
+    """The definitions of types and resources of a release (``4.0``)."""
+    for each in found:
+        if (
+            each["kind"] in ("resource", "complex-type")
+            and each.get("derivation") != "constraint"
+            and each["url"].removeprefix(_OFFICIAL) == each["type"]
+            and each.get("fhirVersion", "").startswith(release)
+        ):
+            yield each
+
+
+def listed_elements(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The elements that HL7 publishes one by one (``dataelements.json``), by path: all but nested elements, ``id`` and ``extension``."""
+    heads = (each["snapshot"]["element"][0] for each in found if each["id"].startswith("de-"))
+    return {head["path"]: head for head in heads}
+
+
+def elements(definition: dict[str, Any], listed: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """The elements of a definition's type, and of each nested one, by name. What ``listed`` does not have was added by whoever repacked
+    the definitions and is left out."""
     types: dict[str, dict[str, str]] = {definition["type"]: {}}
     is_resource = definition["kind"] == "resource"
+    known = {definition["type"]}
     for element in definition["snapshot"]["element"][1:]:
         path: str = element["path"]
         owner, _, name = path.rpartition(".")
-        if element["max"] == "0":
+        if element["max"] == "0" or not _is_official(element, listed) or owner not in known:
             continue
+        known.add(path)
+        if listed.get(path, {}).get("type"):
+            element = {**element, "type": listed[path]["type"]}
         codes = _codes(element, path, is_resource)
         attribute = "@" if "xmlAttr" in element.get("representation", ()) else ""
         types.setdefault(owner, {})[name] = f"{element['min']}..{element['max']} {attribute}{codes}"
+    for path, element in listed.items():
+        owner, _, name = path.rpartition(".")
+        if owner in types and path not in known and element["max"] != "0":  # taken out by whoever repacked them
+            types[owner][name] = f"{element['min']}..{element['max']} {_codes(element, path, is_resource)}"
     return types
+
+
+def _is_official(element: dict[str, Any], listed: dict[str, dict[str, Any]]) -> bool:
+    path: str = element["path"]
+    owner, _, name = path.rpartition(".")
+    if not listed or path in listed or element.get("base", {}).get("path") in listed or len(path) > _LONGEST_LISTED:
+        return True
+    if name in _EVERYWHERE or "contentReference" in element:
+        return "." not in owner or any(other.startswith(f"{owner}.") for other in listed)
+    return any(other.startswith(f"{path}.") for other in listed)
 
 
 def _codes(element: dict[str, Any], path: str, is_resource: bool) -> str:
@@ -85,8 +116,9 @@ def _codes(element: dict[str, Any], path: str, is_resource: bool) -> str:
 
 def main(release: str, folder: str, target: str) -> None:
     """Read FOLDER, write the packed file and say what is in it."""
-    found = list(definitions(Path(folder), release))
-    types = {name: listed for definition in found for name, listed in elements(definition).items()}
+    everything = list(contents(Path(folder)))
+    found, listed = list(definitions(everything, release)), listed_elements(everything)
+    types = {name: each for definition in found for name, each in elements(definition, listed).items()}
     resources = sorted(each["type"] for each in found if each["kind"] == "resource" and not each["abstract"])
     versions = {each["fhirVersion"] for each in found}
     assert len(versions) == 1, versions
