@@ -14,11 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-ITEMS: Final = "urn:zhibao:hqms"
+from mappings.layout import layout
+
+OURS: Final = "urn:zhibao:"
+ITEMS: Final = f"{OURS}hqms"
 _NAMES: Final = uuid.UUID("0b1f6b5e-52a5-5a0f-8f6b-3e0b1d4f7c21")
 _MR: Final = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}
 _VN: Final = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "VN"}]}
 _RESIDENT_ID: Final = "urn:oid:2.16.156.10011.1.3"
+_OUR_ROLES: Final = f"{OURS}diagnosis-use"
 _ROLES: Final = "http://terminology.hl7.org/CodeSystem/diagnosis-role"
 _ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
 _ICDO3: Final = "http://terminology.hl7.org/CodeSystem/icd-o-3"
@@ -27,14 +31,18 @@ _GENDERS: Final = {"1": "male", "2": "female", "0": "unknown", "9": "other"}
 _CHINA: Final = "+08:00"
 
 _TOLD: Final = frozenset(
-    (
-        "A01", "A02", "A48", "A49", "A11", "A12C", "A13", "A14", "A16", "A20", "A20N", "A24", "A26", "A27", "B12", "B15", "B20",
-        "C01C", "C02N", "F02C", "F03N", "C03C", "C04N", "C09C", "C10N", "C11",
-    )
+    ("A01", "A02", "A48", "A49", "A11", "A12C", "A13", "A14", "A16", "A20", "A20N", "A24", "A25C", "A26", "A27", "A28C", "B12", "B15", "B20")
 )  # fmt: skip
 """Columns that stand in elements of their own, or follow from them."""
 
 _OTHERS: Final = 40
+_OF_OPERATION: Final = (
+    ("level", "operation-level", "RC029"),
+    ("incision_healing", "incision-healing", "RC014"),
+    ("anaesthesia", "anaesthesia", "RC013"),
+    ("asa_grade", "asa-grade", "RC024"),
+)
+"""Member of an operation, extension that this gateway reads, value set."""
 
 
 @dataclass
@@ -69,7 +77,7 @@ def bundle_of(record: Mapping[str, str], *, status: str = "finished") -> bytes:
     diagnoses = []
     for word, role, rank, condition in _conditions(record):
         link = made.add("Condition", word, **condition, subject=patient, encounter=encounter)
-        use = {"coding": [{"system": _ROLES, "code": role}]}
+        use = _coded(_OUR_ROLES if role.islower() else _ROLES, role)
         diagnoses.append(
             {"condition": [{"reference": link}], "use": [use]}
             if r5
@@ -77,8 +85,10 @@ def bundle_of(record: Mapping[str, str], *, status: str = "finished") -> bytes:
         )
     made.add("Encounter", "stay", **_encounter(record, patient, diagnoses, r5=r5, status=status))
     _pathology(made, record, patient, encounter)
+    for word, procedure in _procedures(record, r5=r5):
+        made.add("Procedure", word, **procedure, subject=patient, encounter=encounter)
     for code, value in sorted(record.items()):
-        if code not in _TOLD and not _of_condition(code):
+        if _is_item(code, value):
             made.add("Observation", f"item-{code}", **_item(code, value), subject=patient, encounter=encounter)
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": made.entries}
     return json.dumps(bundle, ensure_ascii=False).encode()
@@ -127,26 +137,81 @@ def _conditions(record: Mapping[str, str]) -> Iterator[tuple[str, str, int, dict
     others = [(f"C06x{n:02d}C", f"C07x{n:02d}N", f"C08x{n:02d}C", f"F06x{n:02d}") for n in range(1, _OTHERS + 1)]
     listed = [("main", "DD", 1, ("C03C", "C04N", "C05C", "F05"))]
     listed += [(f"other-{at}", "CM", at + 1, columns) for at, columns in enumerate(others, start=1)]
-    listed += [("outpatient", "CC", 0, ("C01C", "C02N", "", "")), ("admission", "AD", 0, ("F02C", "F03N", "", ""))]
-    for word, role, rank, (code, name, _, _) in listed:
+    listed += [("outpatient", "outpatient", 0, ("C01C", "C02N", "", "")), ("admission", "AD", 0, ("F02C", "F03N", "", ""))]
+    for word, role, rank, (code, name, present, outcome) in listed:
         if record.get(code, "-") == "-":
             continue
-        body: dict[str, Any] = {
-            "clinicalStatus": _coded("http://terminology.hl7.org/CodeSystem/condition-clinical", "active"),
-            "verificationStatus": _coded("http://terminology.hl7.org/CodeSystem/condition-ver-status", "confirmed"),
-            "category": [_coded("http://terminology.hl7.org/CodeSystem/condition-category", "encounter-diagnosis")],
-            "code": {**_coded(_ICD10, record[code]), "text": record[name]},
-        }
+        extensions = [
+            {"url": OURS + url, "valueCoding": {"system": OURS + value_set, "code": record[column]}}
+            for url, value_set, column in (("present-on-admission", "RC027", present), ("outcome", "RC005", outcome))
+            if record.get(column, "-") != "-"
+        ]
+        if word == "admission" and record.get("F04", "-") != "-":
+            url = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
+            extensions.append({"url": url, "valueDateTime": record["F04"]})
         morphology = record.get("C09C", "-")
         if word == "main" and morphology != "-" and record[code][:1] in "CD":
-            extension = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
-            body["extension"] = [{"url": extension, "valueCodeableConcept": _coded(_ICDO3, f"{morphology[1:5]}/{morphology[-1]}")}]
-        yield word, role, rank, body
+            url = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+            extensions.append({"url": url, "valueCodeableConcept": _coded(_ICDO3, f"{morphology[1:5]}/{morphology[-1]}")})
+        yield (
+            word,
+            role,
+            rank,
+            {
+                **({"extension": extensions} if extensions else {}),
+                "clinicalStatus": _coded("http://terminology.hl7.org/CodeSystem/condition-clinical", "active"),
+                "verificationStatus": _coded("http://terminology.hl7.org/CodeSystem/condition-ver-status", "confirmed"),
+                "category": [_coded("http://terminology.hl7.org/CodeSystem/condition-category", "encounter-diagnosis")],
+                "code": {**_coded(_ICD10, record[code]), "text": record[name]},
+            },
+        )
 
 
-def _of_condition(code: str) -> bool:
-    """Whether a column stands in a Condition. Present on admission and outcome have no element there and come as items."""
-    return code.startswith(("C06x", "C07x"))
+def _procedures(record: Mapping[str, str], *, r5: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(word, body) of every operation, the main one first."""
+    by_entry: dict[str, dict[str, str]] = {}
+    for code, value in record.items():
+        path = _path(code)
+        if path.startswith("procedures.") and value != "-":
+            entry, _, member = path.removeprefix("procedures.").partition(".")
+            by_entry.setdefault(entry, {})[member] = value
+    for entry, said in by_entry.items():
+        rank = 1 if entry == "principal" else int(entry[6:-1]) + 2
+        extensions = [{"url": f"{OURS}rank", "valuePositiveInt": rank}]
+        if "duration_hours" in said:
+            extensions.append({"url": f"{OURS}duration-hours", "valueDecimal": float(said["duration_hours"])})
+        for member, url, value_set in _OF_OPERATION:
+            if f"{member}.code" in said:
+                coding = {"system": OURS + value_set, "code": said[f"{member}.code"]}
+                extensions.append({"url": OURS + url, "valueCoding": coding})
+        performers = [
+            (role, said[role]) for role in ("operator", "first_assistant", "second_assistant", "anaesthetist") if role in said
+        ]
+        body: dict[str, Any] = {
+            "contained": [
+                {"resourceType": "Practitioner", "id": role.replace("_", "-"), "name": [{"text": name}]}
+                for role, name in performers
+            ],
+            "extension": extensions,
+            "status": "completed",
+            "code": {**_coded("http://hl7.org/fhir/sid/icd-9-cm", said["operation.code"]), "text": said["operation.display"]},
+            "performer": [
+                {"function": _coded(f"{OURS}procedure-role", role), "actor": {"reference": f"#{role.replace('_', '-')}"}}
+                for role, _ in performers
+            ],
+            "occurrenceDateTime" if r5 else "performedDateTime": _moment(said["started_at"]),
+        }
+        yield f"operation-{rank}", {name: value for name, value in body.items() if value}
+
+
+def _is_item(code: str, value: str) -> bool:
+    """Whether a column is sent as an observation: what has no element, and that there is nothing where an element would stand."""
+    return code not in _TOLD and (value == "-" or not _path(code).startswith(("diagnoses.", "procedures.", "pathology[")))
+
+
+def _path(code: str) -> str:
+    field = layout("2020").by_code.get(code)
+    return field.path if field is not None else ""
 
 
 def _pathology(made: _Bundle, record: Mapping[str, str], patient: Mapping[str, str], encounter: Mapping[str, str]) -> None:

@@ -87,7 +87,8 @@ def take_file(repository: Repository, source: str, path: Path, *, longest: int) 
 
 
 def _lines(source: BinaryIO, longest: int) -> Iterator[Piece]:
-    first, number, size, lines = 0, 0, 0, []
+    lines: list[bytes] = []
+    first = number = size = 0
     while line := source.readline(longest + 1):
         if len(line) > longest and not line.endswith(b"\n"):
             if lines:

@@ -23,11 +23,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
 
+from adapters.fhir import json_text
 from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
 from adapters.fhir.fhir_file import stated_at
 from adapters.fhir.refusal import FhirRefused, Issue
-from adapters.fhir.resource import USED, Release
-from adapters.fhir.wire import Document
+from adapters.fhir.resource import USED, Body, Release
+from adapters.fhir.wire import LINES, Document
 from gateway.audit.log import Event, record
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.model.errors import Overloaded
@@ -74,6 +75,16 @@ class Accepted:
     entries: tuple[Answered, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A resource as its source states it now, with the id and version that it has here."""
+
+    body: dict[str, Any]
+    release: Release
+    version: int
+    deleted: bool
+
+
 @dataclass(slots=True)
 class _Known:
     """The row of a resource as it was looked up."""
@@ -112,6 +123,18 @@ class Repository:
             record(session, Event("message.refused", f"fhir:{row.id}", {"reason": refusal.reason, "source": source}))
             assert row.id is not None, "a stored row has a number"
             return row.id
+
+    def current(self, source: str, key: str, *, actor: str) -> Current | None:
+        """A resource as its source states it now, for ``actor``; None where there was none ever."""
+        with self._ledger.write() as session:
+            index = self._ledger.vault.index("fhir", source, key)
+            row = session.exec(select(FhirResource).where(FhirResource.index == index)).one_or_none()
+            if row is None:
+                return None
+            record(session, Event("fhir.read", f"fhir-resource:{row.id}", actor=actor))
+            stored = opened(self._ledger.vault.open(row.sealed_body, RESOURCE_PLACE))
+        body = {**json_text.decode(stored.raw), "id": key.rpartition("/")[2]}
+        return Current(with_version(body, row.version, row.updated_at), stored.release, row.version, row.deleted)
 
     def demand_room(self) -> None:
         """Raise `Overloaded` when nothing more can be taken."""
@@ -167,6 +190,7 @@ class _Storing:
         for change in made:
             index = self._index(change.key)
             row = known.get(index)
+            _demand_version(change, row)
             if change.action == "delete":
                 if row is None or row.deleted:
                     answers.append(Answered(change, 204, row.version if row is not None else 0))
@@ -353,6 +377,13 @@ def pieces(values: Iterable[Any]) -> Iterable[list[Any]]:
         yield piece
 
 
+def with_version(body: Body, version: int, updated: dt.datetime) -> dict[str, Any]:
+    """A resource with the version that it has here."""
+    meta = body.get("meta")
+    told = {"versionId": str(version), "lastUpdated": updated.isoformat(timespec="milliseconds")}
+    return {**body, "meta": {**(meta if isinstance(meta, Mapping) else {}), **told}}
+
+
 def opened(data: bytes) -> Stored:
     """A resource as it was kept."""
     return msgspec.msgpack.decode(data, type=Stored)
@@ -378,7 +409,7 @@ def _message(source: str, raw: bytes, ledger: Ledger, **said: Any) -> InboundMes
 
 def _control_id(document: Document, digest: str) -> str:
     """What makes a bundle the same one when it comes again; single resources are told apart by what they change."""
-    if document.kind != "Bundle":
+    if document.kind not in ("Bundle", LINES):
         return ""
     identifier = document.envelope.get("identifier")
     value = identifier.get("value") if isinstance(identifier, Mapping) else None
@@ -391,6 +422,15 @@ def _event(document: Document) -> str:
 
 def _china_now() -> str:
     return (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _demand_version(change: Change, row: _Known | None) -> None:
+    """``If-Match``: the change is meant for that version only. Raises `FhirRefused`."""
+    wanted = change.entry.if_match.strip().removeprefix("W/").strip('"')
+    if wanted and (row is None or row.deleted or wanted != str(row.version)):
+        where = f"Bundle.{change.entry.place}" if change.entry.place else change.entry.kind
+        message, english = "资源已是另一版本，请重新读取后再更新", "the version is another one (If-Match)"
+        raise FhirRefused("version", [Issue("error", "conflict", where, "version", message, english)], status=412)
 
 
 def _unchanged(change: Change, row: _Known | None) -> Answered:

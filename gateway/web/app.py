@@ -16,7 +16,7 @@ from gateway.access.accounts import Door
 from gateway.access.clients import Clients, GrantRefused
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
-from gateway.web import batches, clients, files, operations, overview, sessions, sources, submissions
+from gateway.web import batches, clients, fhir, fhir_search, files, operations, overview, sessions, sources, submissions
 from gateway.web.requests import Fault, answer_error, answer_invalid, answer_unanswerable
 
 _HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def create_app(gateway: Gateway, public_url: str) -> FastAPI:
     app.add_exception_handler(GrantRefused, clients.answer_refused_grant)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_unanswerable)
-    for module in (sessions, clients, files, sources, submissions, batches, operations, overview):
+    for module in (sessions, clients, fhir_search, fhir, files, sources, submissions, batches, operations, overview):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")

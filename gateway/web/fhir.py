@@ -18,11 +18,12 @@ from starlette.concurrency import run_in_threadpool
 from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.resource import USED
-from adapters.fhir.structure import faults
+from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
-from gateway.intake.repository import Accepted, Answered
+from gateway.intake.repository import Accepted, Answered, with_version
 from gateway.model.errors import Forbidden, NotFound, TooManyRequests
 from gateway.runtime import Gateway
+from gateway.store.ledger import now
 from gateway.web.clients import Caller
 from gateway.web.outcomes import JSON, PREFIX, XML, fhir, outcome
 from gateway.web.requests import InGateway
@@ -126,7 +127,7 @@ def withdraw(kind: str, id: str, request: Request, gateway: InGateway, caller: C
     source = source_of(gateway, caller.source)
     document = Document(kind, "R4", True, (Entry(0, "", "", method="DELETE", url=f"{kind}/{id}"),))
     raw = f"DELETE {kind}/{id}".encode()
-    (answer,) = gateway.repository.accept(source, raw, document, base=_base(request), peer=_peer(request)).entries
+    (answer,) = gateway.repository.accept(source, raw, document, base=base_of(request), peer=_peer(request)).entries
     if not answer.version:
         raise NotFound("没有这个资源", english="no such resource")
     return Response(status_code=204, headers={"ETag": f'W/"{answer.version}"'})
@@ -164,7 +165,7 @@ async def _handed_in(request: Request, gateway: Gateway, named: str) -> HandedIn
         body += chunk
         if len(body) > longest:
             await _keep_too_long(gateway, source, bytes(body), stream, _peer(request))
-    return HandedIn(source, _peer(request), _base(request), content_type, bytes(body))
+    return HandedIn(source, _peer(request), base_of(request), content_type, bytes(body))
 
 
 async def _keep_too_long(gateway: Gateway, source: str, begun: bytes, stream: Any, peer: str) -> None:
@@ -204,7 +205,8 @@ def _take_resource(
         if document.kind != kind:
             raise _refused("other-type", "invalid", f"内容不是 {kind} 资源", f"the body is no {kind}", 422)
         (entry,) = document.entries
-        document = replace(document, entries=(replace(entry, method=method, url=url, if_none_exist=condition),))
+        if_match = request.headers.get("if-match", "")
+        document = replace(document, entries=(replace(entry, method=method, url=url, if_none_exist=condition, if_match=if_match),))
         document, _ = _checked(document)
         accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
     except FhirRefused as refusal:
@@ -219,30 +221,32 @@ def _take_resource(
         return fhir(request, outcome([_stale_note()]), status=answer.status, headers=headers)
     body = dict(entry.body)
     body["id"] = answer.change.key.rpartition("/")[2]
-    body["meta"] = {**body.get("meta", {}), "versionId": str(answer.version)}
-    return fhir(request, body, status=answer.status, headers=headers)
+    return fhir(request, with_version(body, answer.version, now()), status=answer.status, headers=headers)
 
 
 def _checked(document: Document) -> tuple[Document, dict[int, list[Issue]]]:
     """The document with its structure checked; of a batch only the entries that are right, and the faults of the others by number.
     Raises `FhirRefused`."""
-    by_entry = {entry.number: faults_of(document, entry) for entry in document.entries}
+    asked = {entry.number: issue for entry in document.entries if (issue := _unsupported(document, entry)) is not None}
+    if document.type != "batch":
+        if issues := [*asked.values(), *document_faults(document)]:
+            raise FhirRefused("structure", issues[: wire.MOST_ISSUES])
+        return document, {}
+    by_entry = {
+        entry.number: [asked[entry.number]] if entry.number in asked else faults(entry.body, document.release, entry.place)
+        for entry in document.entries
+        if entry.kind or entry.number in asked
+    }
     faulty = {number: issues for number, issues in by_entry.items() if issues}
-    if faulty and document.type == "batch":
-        return replace(document, entries=tuple(entry for entry in document.entries if entry.number not in faulty)), faulty
-    if faulty:
-        raise FhirRefused("structure", [issue for issues in faulty.values() for issue in issues][: wire.MOST_ISSUES])
-    return document, {}
+    return replace(document, entries=tuple(entry for entry in document.entries if entry.number not in faulty)), faulty
 
 
-def faults_of(document: Document, entry: Entry) -> list[Issue]:
-    """What is wrong with an entry's structure, or with what it asks for."""
-    if document.type in ("transaction", "batch") and entry.method in ("GET", "HEAD", "PATCH"):
-        where = f"Bundle.{entry.place}.request.method"
-        return [
-            Issue("error", "not-supported", where, "method", f"不支持在 Bundle 中使用 {entry.method}", "method not supported here")
-        ]
-    return faults(entry.body, document.release, entry.place) if entry.kind else []
+def _unsupported(document: Document, entry: Entry) -> Issue | None:
+    """What is wrong with an entry's request."""
+    if document.type not in ("transaction", "batch") or entry.method not in ("GET", "HEAD", "PATCH"):
+        return None
+    where = f"Bundle.{entry.place}.request.method"
+    return Issue("error", "not-supported", where, "method", f"不支持在 Bundle 中使用 {entry.method}", "method not supported here")
 
 
 def _responses(kind: str, accepted: Accepted, faulty: dict[int, list[Issue]]) -> dict[str, Any]:
@@ -291,8 +295,10 @@ def _refused(reason: str, code: str, message: str, english: str, status: int) ->
     return FhirRefused(reason, [Issue("error", code, "", reason, message, english)], status=status)
 
 
-def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/") + PREFIX
+def base_of(request: Request) -> str:
+    """The address of the FHIR side as clients know it."""
+    public: str = request.app.state.public_url
+    return (public or str(request.base_url)).rstrip("/") + PREFIX
 
 
 def _peer(request: Request) -> str:

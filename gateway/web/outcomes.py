@@ -6,42 +6,42 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from adapters.fhir.xml import to_xml
 from fastapi import Request
 from fastapi.responses import Response
 
-from adapters.fhir.refusal import FhirRefused, Issue
-from gateway.model.errors import (
-    AccessDenied,
-    Forbidden,
-    IllegalTransition,
-    NotFound,
-    Overloaded,
-    TooManyRequests,
-    UnusableInput,
-    ZhibaoError,
-)
+from adapters.fhir.refusal import Issue, IssueSeverity
+from adapters.fhir.resource import Release
+from adapters.fhir.xml import to_xml
 
 JSON: Final = "application/fhir+json"
 XML: Final = "application/fhir+xml"
 PREFIX: Final = "/fhir"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_CODES: tuple[tuple[type[ZhibaoError], int, str], ...] = (
-    (AccessDenied, 401, "login"),
-    (Forbidden, 403, "forbidden"),
-    (NotFound, 404, "not-found"),
-    (IllegalTransition, 409, "conflict"),
-    (UnusableInput, 422, "processing"),
-    (TooManyRequests, 429, "throttled"),
-    (Overloaded, 503, "transient"),
-)
+_CODES: Final = {
+    400: "invalid",
+    401: "login",
+    403: "forbidden",
+    404: "not-found",
+    405: "not-supported",
+    409: "conflict",
+    429: "throttled",
+    503: "transient",
+}
+"""FHIR's IssueType by HTTP status."""
 
 
-def fhir(request: Request, body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def fhir(
+    request: Request,
+    body: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    release: Release = "R4",
+) -> Response:
     """A resource as the request wants it: JSON, or XML by ``_format`` or ``Accept``. Decimals keep their digits."""
     if wants_xml(request):
-        content, media = to_xml(body, "R4"), XML
+        content, media = to_xml(body, release), XML
     else:
         content, media = _encoder.encode(body), JSON
     return Response(content, status_code=status, media_type=f"{media}; charset=utf-8", headers=dict(headers or {}))
@@ -67,16 +67,11 @@ def outcome(issues: Iterable[Issue]) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": listed}
 
 
-def refusal(request: Request, error: ZhibaoError) -> Response:
-    """An error of the tree as an OperationOutcome."""
-    if isinstance(error, FhirRefused):
-        return fhir(request, outcome(error.issues), status=error.status)
-    status, code = next(((status, code) for kind, status, code in _CODES if isinstance(error, kind)), (500, "exception"))
-    severity = "fatal" if status == 500 else "error"
-    text = f"{error.message}{'；' + error.action if error.action else ''}"
-    issue = Issue(severity, code, "", code, text, error.english)  # type: ignore[arg-type]
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "60"}}.get(status, {})
-    return fhir(request, outcome([issue]), status=status, headers=headers)
+def told_as_issue(status: int, message: str, action: str, english: str) -> Issue:
+    """A refusal of the API as an issue."""
+    code = _CODES.get(status, "exception" if status >= 500 else "processing")
+    severity: IssueSeverity = "fatal" if status >= 500 and status != 503 else "error"
+    return Issue(severity, code, "", code, f"{message}{'；' + action if action else ''}", english)
 
 
 def speaks_fhir(request: Request) -> bool:

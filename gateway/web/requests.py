@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from adapters.fhir.refusal import FhirRefused
 from gateway.access.accounts import Door
 from gateway.model.errors import (
     AccessDenied,
@@ -22,10 +23,12 @@ from gateway.model.errors import (
     IllegalTransition,
     NotFound,
     Overloaded,
+    TooManyRequests,
     UnusableInput,
     ZhibaoError,
 )
 from gateway.runtime import Gateway
+from gateway.web.outcomes import fhir, outcome, speaks_fhir, told_as_issue
 
 
 class Body(BaseModel):
@@ -57,6 +60,7 @@ _STATUS: tuple[tuple[type[ZhibaoError], int], ...] = (
     (NotFound, 404),
     (IllegalTransition, 409),
     (UnusableInput, 422),
+    (TooManyRequests, 429),
     (Overloaded, 503),
     (DeliveryError, 502),
     (ConfigurationError, 500),
@@ -64,6 +68,13 @@ _STATUS: tuple[tuple[type[ZhibaoError], int], ...] = (
 
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+_HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "60"},
+}
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -82,15 +93,17 @@ InGateway = Annotated[Gateway, Depends(gateway_of)]
 Actor = Annotated[str, Depends(account_of)]
 
 
-async def answer_error(_request: Request, error: Exception) -> JSONResponse:
-    """An error of the tree as JSON: Chinese message, what to do, English text."""
+async def answer_error(request: Request, error: Exception) -> Response:
+    """An error of the tree as JSON: Chinese message, what to do, English text; where FHIR is spoken as an OperationOutcome."""
     assert isinstance(error, ZhibaoError)
+    if isinstance(error, FhirRefused):
+        return fhir(request, outcome(error.issues), status=error.status)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    headers = {"Retry-After": "60"} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return _answer(status, Fault(error=error.message, action=error.action, english=error.english), headers)
+    headers = _HEADERS.get(status, {})
+    return _answer(request, status, Fault(error=error.message, action=error.action, english=error.english), headers)
 
 
-async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
+async def answer_invalid(request: Request, error: Exception) -> Response:
     """A request that does not have the form the API wants. Names the fields at fault and never what they held, which may be a password
     or a patient's data; the name of a field nobody knows was made up by the sender and is not repeated either."""
     assert isinstance(error, RequestValidationError)
@@ -100,7 +113,7 @@ async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
         action="请按 /docs 中的接口说明改正后重试",
         english="invalid request: " + "; ".join(english for _, english in faults),
     )
-    return _answer(422, told)
+    return _answer(request, 422, told)
 
 
 def _faults(error: RequestValidationError) -> Iterator[tuple[str, str]]:
@@ -124,13 +137,17 @@ _UNANSWERABLE = {
 }
 
 
-async def answer_unanswerable(_request: Request, error: Exception) -> JSONResponse:
+async def answer_unanswerable(request: Request, error: Exception) -> Response:
     """A request that reaches no function of the API, in the same form as every other refusal."""
     assert isinstance(error, HTTPException)
     status = error.status_code
     message, action = _UNANSWERABLE.get(status, (f"请求无法处理（{status}）", "接口说明见 /docs"))
-    return _answer(status, Fault(error=message, action=action, english=HTTPStatus(status).phrase.lower()), error.headers)
+    return _answer(request, status, Fault(error=message, action=action, english=HTTPStatus(status).phrase.lower()), error.headers)
 
 
-def _answer(status: int, fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _answer(request: Request, status: int, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
+    if speaks_fhir(request):
+        return fhir(
+            request, outcome([told_as_issue(status, fault.error, fault.action, fault.english)]), status=status, headers=headers
+        )
     return JSONResponse(fault.model_dump(), status_code=status, headers=dict(headers or {}))
