@@ -105,3 +105,20 @@ def test_people_need_no_certificate(folder: Path, hospital: tuple[Path, str], ur
         assert client.get("/probe/Patient/r", headers={"authorization": f"Bearer {token}"}).json()["name"] == "admin"
     with showing(folder, url, "his") as client:  # also one who has one
         assert client.get("/probe/Patient/c", headers={"authorization": f"Bearer {token}"}).json()["name"] == "admin"
+
+
+def test_on_every_address_it_must_be_said_where_clients_reach_it(folder: Path, tmp_path: Path) -> None:
+    installation = tmp_path / "hospital"
+    setup.create(installation)
+    config = installation / CONFIG_NAME
+    tls = "\n".join(f'{name} = "{folder / "server.pem"}"' for name in ("tls_certificate", "tls_key"))
+    text = config.read_text("utf-8").replace('host = "127.0.0.1"', 'host = "0.0.0.0"').replace("port = 8750", f"port = 0\n{tls}")
+    place = "/fhir/.well-known/smart-configuration"
+    for public_url in ("", "https://zhibao.example"):
+        config.write_text(text.replace("[intake]", f'public_url = "{public_url}"\n[intake]'), "utf-8")
+        with served(load(installation)) as (_, url), showing(folder, url.replace("0.0.0.0", "127.0.0.1")) as client:
+            answer = client.get(place)
+            if public_url:
+                assert answer.json()["token_endpoint"] == f"{public_url}/fhir/token"
+            else:
+                assert (answer.status_code, "server.public_url" in answer.text) == (500, True)
