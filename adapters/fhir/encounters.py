@@ -56,17 +56,17 @@ class _Place(NamedTuple):
 
 def is_over(encounter: Resource) -> bool:
     """Whether the patient was discharged."""
-    return encounter.body.get("status") in _OVER
+    return text(encounter.body.get("status")) in _OVER
 
 
 def is_planned(encounter: Resource) -> bool:
     """Whether the encounter has not begun."""
-    return encounter.body.get("status") in _PLANNED
+    return text(encounter.body.get("status")) in _PLANNED
 
 
 def is_withdrawn(encounter: Resource) -> bool:
     """Whether the encounter was taken back."""
-    return encounter.body.get("status") in _WITHDRAWN
+    return text(encounter.body.get("status")) in _WITHDRAWN
 
 
 def visit(dialect: FhirDialect, encounter: Resource, said: list[Said]) -> VisitKey:

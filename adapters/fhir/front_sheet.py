@@ -45,12 +45,12 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:  # noqa: ARG00
     """The items of a record; the convention is the same in every dialect."""
     for observation in record.of("Observation"):
         body = observation.body
-        if body.get("status") in _USED:
+        if text(body.get("status")) in _USED:
             yield from _item(observation, "", body)
             for element, part in numbered(body.get("component"), "component"):
                 yield from _item(observation, element, part)
     for invoice in record.of("Invoice"):
-        if invoice.body.get("status") in _ISSUED:
+        if text(invoice.body.get("status")) in _ISSUED:
             for element, line in numbered(invoice.body.get("lineItem"), "lineItem"):
                 yield from _line(invoice, element, line)
 

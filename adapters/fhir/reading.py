@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from adapters.fhir import front_sheet, observations, tumours
+from adapters.fhir import front_sheet, laboratory, medications, observations, pathology, procedures, tumours
 from adapters.fhir.anchors import Anchors
 from adapters.fhir.diagnoses import diagnoses
 from adapters.fhir.dialect import FhirDialect
@@ -43,6 +43,10 @@ from gateway.model.facts import (
 READERS: Final[tuple[Callable[[Record, FhirDialect], Iterator[Said]], ...]] = (
     tumours.read,
     observations.read,
+    pathology.read,
+    procedures.read,
+    medications.read,
+    laboratory.read,
     front_sheet.read,
 )
 """Readers of single nouns; person, stay and diagnoses are read here."""
