@@ -1,8 +1,9 @@
 """Entries of the audit log as AuditEvent.
 
-Action words are coded by ``mappings/sources/fhir/audit_actions.csv`` (DICOM audit messages, as FHIR's value sets have them); a word that it
-does not know is application activity. The word itself is a subtype, too. Sequence, hash and the hash before stand in extensions, actor,
-time, subject and detail in elements of their own: so an auditor can compute the hash of an entry from its AuditEvent and follow the chain.
+Action words are coded by ``mappings/sources/fhir/audit_actions.csv`` (DICOM audit messages and FHIR interactions, as FHIR's value sets have
+them); a word that it does not know is application activity. The word itself is a subtype, too. Sequence, hash and the hash before stand in
+extensions; actor, time, subject and detail in elements of their own. So an auditor can compute the hash of an entry from its AuditEvent and
+follow the chain.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from adapters.fhir.writing.strict import Resource, strict
 from mappings.code_systems import OURS
 
 _DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
-_UNKNOWN: Final = {"system": _DCM, "type": "110100", "type_display": "Application Activity"}
+_UNKNOWN: Final = {"type_system": _DCM, "type": "110100", "type_display": "Application Activity"}
 _SERVER: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/security-source-type",
     "code": "4",
@@ -50,9 +51,11 @@ def audit_event(
                 extension("audit-hash", valueString=hash),
                 extension("audit-previous", valueString=previous),
             ],
-            "type": {"system": row["system"], "code": row["type"], "display": row["type_display"]},
+            "type": {"system": row["type_system"], "code": row["type"], "display": row["type_display"]},
             "subtype": listed(
-                element(system=row["system"], code=row["subtype"], display=row["subtype_display"]) if row.get("subtype") else None,
+                element(system=row["subtype_system"], code=row["subtype"], display=row["subtype_display"])
+                if row.get("subtype")
+                else None,
                 element(system=OURS + "audit-action", code=action, display=row.get("name_zh")),
             ),
             **element(action=row.get("fhir_action")),

@@ -133,9 +133,9 @@ def _address(resource: Resource, names: Names) -> str:
     return f"{names.base}/{resource['resourceType']}/{resource['id']}"
 
 
-def _urn(names: Names, word: str) -> str:
+def _urn(names: Names, id: str) -> str:
     """An identifier that is the same whenever this version is written."""
-    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{names.base}/{names.id(word)}/{names.version}')}"
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{names.base}/{id}/{names.version}')}"
 
 
 def _composition(resources: Sequence[Resource], names: Names, author: Organisation, primary: str) -> Resource:

@@ -57,7 +57,7 @@ def _person(by: str) -> Element:
 
 def _entity(layer: Layer) -> Element:
     fields = [
-        part("field", extension=[part("path", valueString=path), part("source", valueString=source)])
+        part("field", extension=listed(part("path", valueString=path), part("source", valueString=text(source))))
         for path, source in (layer.fields or {}).items()
     ]
     said: list[Any] = listed(
