@@ -47,14 +47,16 @@ def one(value: object) -> Element:
         return value
     if type(value) is list and len(value) == 1 and type(value[0]) is dict:
         return value[0]
-    return value if isinstance(value, Mapping) else NOTHING
+    return NOTHING
 
 
 def each(value: object) -> list[Element]:
     """The objects of a list, or the single object."""
+    if type(value) is dict:
+        return [value]
     if type(value) is list:
         return [item for item in value if type(item) is dict]
-    return [value] if isinstance(value, Mapping) else []
+    return []
 
 
 def numbered(value: object, name: str) -> Iterator[tuple[str, Element]]:
@@ -63,7 +65,7 @@ def numbered(value: object, name: str) -> Iterator[tuple[str, Element]]:
         for index, item in enumerate(value):
             if type(item) is dict:
                 yield f"{name}[{index}]", item
-    elif isinstance(value, Mapping):
+    elif type(value) is dict:
         yield name, value
 
 
@@ -79,7 +81,7 @@ def number(value: object) -> str:
     if isinstance(value, int):
         return str(value) if value.bit_length() < 200 else ""
     if isinstance(value, Decimal):
-        return str(value) if value.is_finite() and abs(value.adjusted()) < 40 else ""
+        return format(value, "f") if value.is_finite() and abs(value.adjusted()) < 40 else ""
     return text(value)
 
 
@@ -87,7 +89,7 @@ def at(body: Element, path: str) -> Any:
     """What stands at ``hospitalization.admitSource``; None where nothing does. Objects only, no list positions."""
     found: Any = body
     for step in path.split("."):
-        if not isinstance(found, Mapping):
+        if type(found) is not dict:
             return None
         found = found.get(step)
     return found

@@ -74,7 +74,7 @@ def _first(found: Found) -> Found:
 
 def _where(name: str, wanted: str) -> _Step:
     def step(found: Found) -> Found:
-        return [item for item in _each(found) if isinstance(item[1], Mapping) and (item[1].get(name) or "") == wanted]
+        return [item for item in _each(found) if type(item[1]) is dict and (item[1].get(name) or "") == wanted]
 
     return step
 
@@ -83,7 +83,7 @@ def _extension(urls: tuple[str, ...]) -> _Step:
     def step(found: Found) -> Found:
         inner: Found = []
         for place, node in _each(found):
-            if isinstance(node, Mapping):
+            if type(node) is dict:
                 for name, item in extensions(node, *urls):
                     content = value_of(item)
                     inner.append((_under(place, name), item if content is None else content))
@@ -94,7 +94,7 @@ def _extension(urls: tuple[str, ...]) -> _Step:
 
 def _choice(name: str) -> _Step:
     def step(found: Found) -> Found:
-        chosen = [(place, choice(node, name)) for place, node in _each(found) if isinstance(node, Mapping)]
+        chosen = [(place, choice(node, name)) for place, node in _each(found) if type(node) is dict]
         return [(_under(place, key), content) for place, (key, content) in chosen if content is not None]
 
     return step
@@ -106,7 +106,7 @@ def _member(name: str) -> _Step:
     def step(found: Found) -> Found:
         inner: Found = []
         for place, node in _each(found):
-            content = node.get(name) if isinstance(node, Mapping) else None
+            content = node.get(name) if type(node) is dict else None
             if content is not None:
                 inner.append((_under(place, name), precise(content, node[shadow]) if shadow in node else content))
         return inner
