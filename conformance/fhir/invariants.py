@@ -35,6 +35,15 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+_parse: Callable[..., Any] = parse
+_evaluate: Callable[..., Any] = apply_parsed_path
+_node: Callable[..., Any] = ResourceNode.create_node
+_data: Callable[..., Any] = get_data
+_TYPES: Any = TypeInfo
+_FUNCTIONS: Any = invocation_registry
+"""fhirpathpy declares types for the outermost of its functions only; its type look-up takes the model from a class attribute."""
+
+
 class Unresolved(Exception):
     """A reference leads out of the message: what depends on it cannot be told."""
 
@@ -57,7 +66,7 @@ class Invariants:
             sign: {"fn": _comparison(sign, compare), "arity": {2: ["Any", "Any"]}, "nullable": True}
             for sign, compare in _COMPARISONS.items()
         }
-        self._options = {"userInvocationTable": functions | comparisons, "traceFn": lambda label, found: None}
+        self._options = {"userInvocationTable": functions | comparisons, "traceFn": _quiet}
 
     def holds(self, rule: Constraint, value: Any, path: str, resource: Body, root: Body) -> bool | None:
         """Whether an invariant holds for a value. ``path`` is its type (``Period``, ``Observation.component``), ``resource`` the one it
@@ -65,14 +74,14 @@ class Invariants:
         if rule.key == "dom-3":
             return _contained_are_used(resource)
         self._around = root
-        TypeInfo.model = self._model
-        subject = value if value is resource else ResourceNode.create_node(value, path)
+        _TYPES.model = self._model
+        subject = value if value is resource else _node(value, path)
+        variables = {"resource": resource, "rootResource": root}
         try:
-            variables = {"resource": resource, "rootResource": root}
-            found = apply_parsed_path(subject, _parsed(rule.expression), variables, self._model, self._options)
-        except Exception:
+            found = _evaluate(subject, _parsed(rule.expression), variables, self._model, self._options)
+        except Exception:  # plain ones for what it cannot do, any other for what it did not expect
             return None
-        return found != [False]
+        return bool(found != [False])
 
     def _resolve(self, references: list[Any]) -> list[Body]:
         found = [self._surroundings.resolve(reference, self._around) for reference in references]
@@ -83,7 +92,11 @@ class Invariants:
 
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> Any:
-    return parse(expression)
+    return _parse(expression)
+
+
+def _quiet(*_: Any) -> None:
+    """FHIRPath's trace() is for those who write expressions."""
 
 
 def _contained_are_used(resource: Body) -> bool:
@@ -113,10 +126,10 @@ def _times(found: list[Any]) -> list[Any]:
 
 
 def _comparison(sign: str, compare: Callable[[Any, Any], bool]) -> Callable[[list[Any], list[Any]], list[bool]]:
-    otherwise: Callable[..., Any] = invocation_registry[sign]["fn"]
+    otherwise: Callable[..., Any] = _FUNCTIONS[sign]["fn"]
 
     def compared(left: list[Any], right: list[Any]) -> list[bool]:
-        texts = [get_data(side[0]) if len(side) == 1 else None for side in (left, right)]
+        texts = [_data(side[0]) if len(side) == 1 else None for side in (left, right)]
         moments = [china_time(text) if isinstance(text, str) else None for text in texts]
         if moments[0] is None or moments[1] is None:
             answer = otherwise(None, left, right)

@@ -78,7 +78,7 @@ def read_own(text: str, file: str) -> OwnProfile:
         for expression in filter(None, (rule.expression, rule.expression_r5)):
             try:
                 fhirpathpy.compile(expression)
-            except Exception:
+            except Exception:  # the parser raises whatever ANTLR does
                 raise _faulty(file, rule.key, "表达式不是正确的 FHIRPath", "not FHIRPath") from None
     return own
 

@@ -8,6 +8,7 @@ required, and narrative.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from conformance.fhir.surroundings import Surroundings
 
 _RESOURCES: Final = ("Resource", "DomainResource")
 _REFERENCE: Final = "Reference"
+_SLICE: Final = re.compile(r":[^.]*|\[x\]")
 
 
 def validate(
@@ -231,14 +233,13 @@ class _Walk:
         """The parts of a value: by the element itself, by the profiles of its type, by its type."""
         same = profile.by_id.get(element.same_as)
         children = element.children or (same.children if same is not None else {})
-        types = [] if kind is None else [profile for url in (*kind.profiles, kind.code) if (profile := self._library.profile(url))]
+        urls = (*kind.profiles, kind.code) if kind is not None else ()
+        types = [known for url in urls if (known := self._library.profile(url)) is not None]
         if node.kind == "Extension" and isinstance(node.value, Mapping):
             types = [*self._check_extension(element, node), *types]
         rules = [*element.constraints, *(rule for each in types for rule in each.root.constraints)]
-        path = (
-            node.kind if node.kind not in ("BackboneElement", "Element", "") else (element.same_as or element.id).replace(":", ".")
-        )
-        self._check_constraints(rules, node, _plain_path(path))
+        nested = node.kind in ("BackboneElement", "Element", "")
+        self._check_constraints(rules, node, _path(element.same_as or element.id) if nested else node.kind)
         if children:
             self._check_children(children, node.value, node.place, profile)
         for each in types:
@@ -307,6 +308,6 @@ def _join(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
-def _plain_path(element_id: str) -> str:
-    """The path of an element without the names of slices and versions of choices."""
-    return element_id.replace("[x]", "")
+def _path(element_id: str) -> str:
+    """The path of a nested element as fhirpathpy's models name it: without slices."""
+    return _SLICE.sub("", element_id)

@@ -9,9 +9,10 @@
 Kept of a StructureDefinition: its snapshot with what `conformance.fhir` reads (cardinality, types, fixed and pattern values, slicing,
 bindings that must be obeyed, invariants), in FHIR's own form. Left out: narrative, mappings, examples, definitions for people, best
 practices, the invariants of narrative (txt-1, txt-2: we do not read it), and two that FHIR repeats on every element: ext-1, which is kept
-where Extension is defined, and ele-1 (nothing is empty), which `adapters.fhir.structure` checks. Kept of a value set that such a binding names: its codes by system, as far as the packages
-list them; systems of which they only state a rule (SNOMED CT, LOINC, ICD) are ``open``: whether a code of theirs is in the set cannot be
-told offline.
+where Extension is defined, and ele-1 (nothing is empty), which `adapters.fhir.structure` checks.
+
+Kept of a value set that such a binding names: its codes by system, as far as the packages list them; systems of which they only state a
+rule (SNOMED CT, LOINC, ICD) are ``open``: whether a code of theirs is in the set cannot be told offline.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ EXTENSION_URL = "http://hl7.org/fhir/StructureDefinition/"
 BEST_PRACTICE = f"{EXTENSION_URL}elementdefinition-bestpractice"
 MAX_VALUE_SET = f"{EXTENSION_URL}elementdefinition-maxValueSet"
 FHIR_TYPE = f"{EXTENSION_URL}structuredefinition-fhir-type"
+LONGEST_LISTED = 61  # their ids are "de-" and the path, and an id has at most 64 characters
 LEFT_OUT = ("ele-1", "txt-1", "txt-2")
 ANY_SYSTEM = "*"
 """Stands among the open systems of a set whose systems are not known either."""
@@ -117,9 +119,42 @@ def _ancestors(code: str, parents: dict[str, tuple[str, ...]]) -> set[str]:
     return found
 
 
+def listed_elements(read: Iterable[Json]) -> dict[str, Json]:
+    """The elements that HL7 publishes one by one (``dataelements.json``), by path."""
+    single = (each for each in read if each["resourceType"] == "StructureDefinition" and each["id"].startswith("de-"))
+    heads = (each["snapshot"]["element"][0] for each in single)
+    return {head["path"]: head for head in heads}
+
+
+def corrected(definition: Json, listed: dict[str, Json]) -> Json:
+    """A definition without what its packager added or changed: elements that HL7 does not list are left out, types and bindings are those
+    that it lists. Nested elements and those with ids too long for the list stand as they are."""
+    kept = []
+    for element in definition["snapshot"]["element"]:
+        path, official = element["path"], listed.get(element["path"])
+        if official is not None:
+            element = {**element, **{key: official[key] for key in ("type", "binding") if key in official}}
+        elif not _unlisted(element) and element.get("base", {}).get("path") == path:
+            continue
+        kept.append(element)
+    return {**definition, "snapshot": {"element": kept}}
+
+
+def _unlisted(element: Json) -> bool:
+    """Is it an element that the list never has?"""
+    path, kinds = element["path"], {kind["code"] for kind in element.get("type", ())}
+    return (
+        "." not in path
+        or len(path) > LONGEST_LISTED
+        or path.rpartition(".")[2] in ("id", "extension", "modifierExtension")
+        or "contentReference" in element
+        or not kinds.isdisjoint(("BackboneElement", "Element"))
+    )
+
+
 def structure(definition: Json) -> Json:
     """A StructureDefinition as we ship it."""
-    kept = {
+    kept: Json = {
         key: definition[key]
         for key in ("url", "version", "name", "title", "type", "kind", "abstract", "derivation", "baseDefinition")
         if key in definition
@@ -152,7 +187,7 @@ def _element(element: Json, *, root: bool) -> Json:
 
 
 def _type(kind: Json) -> Json:
-    kept = {key: kind[key] for key in ("code", "profile", "targetProfile") if key in kind}
+    kept: Json = {key: kind[key] for key in ("code", "profile", "targetProfile") if key in kind}
     for extension in kind.get("extension", []):
         if extension["url"] == FHIR_TYPE:
             kept["code"] = extension.get("valueUrl") or extension.get("valueUri")
@@ -192,10 +227,13 @@ def wanted(package: str, definition: Json) -> bool:
     if definition["resourceType"] != "StructureDefinition" or definition["kind"] == "logical":
         return False
     if package == "mcode":
-        return definition["url"].startswith("http://hl7.org/fhir/us/mcode/")
-    own = definition["url"].startswith(EXTENSION_URL)
-    base = definition.get("derivation") == "specialization" or "derivation" not in definition
-    return own and (base or definition["type"] in ("Extension", "Quantity"))
+        return str(definition["url"]).startswith("http://hl7.org/fhir/us/mcode/")
+    own = str(definition["url"]).startswith(EXTENSION_URL)
+    return own and (not _derived(definition) or str(definition["type"]) in ("Extension", "Quantity"))
+
+
+def _derived(definition: Json) -> bool:
+    return definition.get("derivation") == "constraint"
 
 
 def main() -> None:
@@ -207,7 +245,9 @@ def main() -> None:
     chosen = arguments.parse_args()
     read = list(resources(chosen.folder))
     terminology = Terminology([*read, *(resources(chosen.neighbours) if chosen.neighbours else ())])
-    structures = {d["url"]: structure(d) for d in read if wanted(chosen.package, d)}
+    listed = listed_elements(read)
+    taken = (d for d in read if wanted(chosen.package, d))
+    structures = {d["url"]: structure(d if _derived(d) or not listed else corrected(d, listed)) for d in taken}
     bound = {
         value_set.partition("|")[0]
         for definition in structures.values()
