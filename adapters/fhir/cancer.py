@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from adapters.fhir.dialect import FhirDialect
-from adapters.fhir.elements import Element, codings, each, extension, extensions, has_code, numbered, one, value_of
+from adapters.fhir.elements import Element, codings, each, extension, extensions, has_code, numbered, one, text, value_of
 from adapters.fhir.oncology import USED, datum_of, profile_words, profiles_of, stated
 from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
@@ -43,7 +43,7 @@ class Cancers:
         staged: set[str] = set()
         for observation in record.of("Observation"):
             datum = datum_of(observation.body.get("code"), dialect)
-            if datum is not None and datum.name in STAGING and observation.body.get("status") in USED:
+            if datum is not None and datum.name in STAGING and text(observation.body.get("status")) in USED:
                 staged.update(key for _, key in self._named(observation))
                 staged.add(observation.key)
         conditions = list(record.of("Condition"))

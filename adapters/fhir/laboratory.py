@@ -42,7 +42,7 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:
     for observation in record.of("Observation"):
         body = observation.body
         path = _item(items, body.get("code"))
-        if path and body.get("status") in USED and (result := result_of(body)) is not None:
+        if path and text(body.get("status")) in USED and (result := result_of(body)) is not None:
             yield _result(dialect, observation, path, result)
     yield from _allergies(record, dialect)
 

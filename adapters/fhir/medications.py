@@ -65,9 +65,9 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:
 
 
 def _counts(resource: Resource) -> bool:
-    body, status = resource.body, resource.body.get("status")
+    body, status = resource.body, text(resource.body.get("status"))
     if resource.kind == "MedicationRequest":
-        return status in _ORDERED and body.get("intent") in _ORDERS and body.get("doNotPerform") is not True
+        return status in _ORDERED and text(body.get("intent")) in _ORDERS and body.get("doNotPerform") is not True
     if resource.kind == "MedicationAdministration":
         return status in _GIVEN
     adherence = codings(one(body.get("adherence")).get("code"))

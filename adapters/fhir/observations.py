@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from adapters.fhir.cancer import STAGING, Cancers, morphology
 from adapters.fhir.dialect import FhirDialect
-from adapters.fhir.elements import choice, numbered, when
+from adapters.fhir.elements import choice, numbered, text, when
 from adapters.fhir.oncology import USED, Datum, datum_of, profiles_of, stated, worded
 from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
@@ -30,7 +30,7 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:
     for observation in record.of("Observation"):
         body = observation.body
         datum = datum_of(body.get("code"), dialect, profiles_of(body))
-        if datum is None or body.get("status") not in USED:
+        if datum is None or text(body.get("status")) not in USED:
             continue
         cancers = cancers or Cancers(record, dialect)
         tumour = cancers.of(observation)

@@ -93,10 +93,10 @@ def _report(record: Record, dialect: FhirDialect, report: Resource) -> Iterator[
         if section is None:
             yield remarked("report-section", result, "code")
         elif section == "morphology":
-            content = choice(result.body, "value")[1]
+            element, content = choice(result.body, "value")
             found = _morphology(dialect, content)
             if found is None and (sent := morphology(content)) is not None and sent.code:
-                yield remarked("unmapped-code", result, "value")
+                yield remarked("unmapped-code", result, element)
                 found = Coded(sent.system or f"{dialect.id}/morphology", sent.code, sent.display)
             coded = found or coded
         elif section:
@@ -156,8 +156,8 @@ def _results(record: Record, report: Resource, status: Status) -> Iterator[Resou
             continue
         seen.add(found.key)
         waiting += [(found, item, member) for member, item in numbered(found.body.get("hasMember"), "hasMember")]
-        if found.body.get("status") in USED or (
-            status == "preliminary" and found.body.get("status") in ("preliminary", "registered")
+        if text(found.body.get("status")) in USED or (
+            status == "preliminary" and text(found.body.get("status")) in ("preliminary", "registered")
         ):
             yield found
 

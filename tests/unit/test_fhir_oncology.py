@@ -303,7 +303,7 @@ class TestStaging:
         assert of(StageFact, said(staged("t", "21905-5", "cT2", status=status)))
 
     def test_absent_is_not_a_value(self) -> None:
-        absent = {"dataAbsentReason": concept("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown")}
+        absent: Body = {"dataAbsentReason": concept("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown")}
         assert not said(observation("t", concept(LOINC, "21905-5"), **absent))
 
     @pytest.mark.parametrize(
