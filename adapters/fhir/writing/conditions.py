@@ -35,6 +35,7 @@ _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/condition-category"
 _ROLE: Final = "http://terminology.hl7.org/CodeSystem/diagnosis-role"
 _ASSERTED: Final = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 _COURSES: Final = frozenset(("active", "recurrence", "relapse", "inactive", "remission", "resolved"))
+_ROLES: Final = ("primary", "secondary")
 _NOTHING: Final = Diagnosis()
 
 
@@ -116,7 +117,7 @@ def _same(one: Coded | None, other: Coded | None) -> bool:
 
 def _condition(id: str, names: Names, diagnosis: Diagnosis, tumour: Tumour | None, number: int | None) -> Resource:
     """One Condition: a diagnosis, a tumour, or both."""
-    profile = [MCODE + f"mcode-{tumour.role}-cancer-condition"] if tumour is not None and tumour.role else []
+    profile = [MCODE + f"mcode-{tumour.role}-cancer-condition"] if tumour is not None and tumour.role in _ROLES else []
     stated = tumour if tumour is not None else Tumour()
     confirmed = stated.diagnosed_on or diagnosis.confirmed_on
     return {

@@ -26,7 +26,7 @@ UNKNOWN: Final[Element] = {
 _ZONE: Final = "+08:00"
 _CODE: Final = re.compile(r"[^\s]+(\s[^\s]+)*")
 _BLANK: Final = re.compile(r"\s")
-_NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LENGTHS: Final = {13: ("hour", ":00:00"), 16: ("minute", ":00")}
 
@@ -145,7 +145,7 @@ def period(start: str | None, end: str | None) -> Element:
 
 def _is_time(value: str | None) -> bool:
     """Whether there is such a day and time. FHIR's years have four digits and are not 0000."""
-    if not value:
+    if not value or not value.isascii():
         return False
     try:
         datetime.fromisoformat(value if len(value) > 7 else (value + "-01-01")[:10])

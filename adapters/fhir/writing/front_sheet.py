@@ -18,6 +18,7 @@ from gateway.model.values import Coded
 from mappings.code_map import base_codes
 from mappings.layout import Field, layout
 
+_NOT_ALLERGIC: Final = "1"
 _ALLERGIC: Final = "2"
 """Of RC037, 有无药物过敏"""
 
@@ -33,7 +34,7 @@ def coverage(stay: Stay, names: Names) -> Iterator[Resource]:
             "id": names.id("coverage"),
             "meta": names.meta,
             "status": "active",
-            "type": concept(stay.payment_method),
+            **element(type=concept(stay.payment_method)),
             "beneficiary": names.subject,
             "payor": [UNKNOWN],
         }
@@ -44,10 +45,9 @@ def allergy(stay: Stay, names: Names) -> Iterator[Resource]:
     present, drugs = stay.allergy.present, text(stay.allergy.drugs)
     if present is None and drugs is None:
         return
-    allergic = drugs is not None or (present is not None and present.code == _ALLERGIC)
-    code: Element = {"text": drugs or "药物过敏"} if allergic else concept(_NO_ALLERGY)
-    if present is not None and present.code not in ("1", _ALLERGIC) and drugs is None:
-        code = concept(present)
+    code: Element = {"text": drugs or "药物过敏"}
+    if drugs is None and present is not None and present.code != _ALLERGIC:
+        code = (concept(_NO_ALLERGY) if present.code == _NOT_ALLERGIC else concept(present)) or UNKNOWN
     yield {
         "resourceType": "AllergyIntolerance",
         "id": names.id("allergy"),
