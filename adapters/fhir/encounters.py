@@ -19,6 +19,7 @@ from adapters.fhir.elements import (
     has_code,
     identifiers,
     moment,
+    number,
     numbered,
     one,
     text,
@@ -76,9 +77,9 @@ def visit(dialect: FhirDialect, encounter: Resource, said: list[Said]) -> VisitK
     if kind is None:
         said.append(remarked("visit-kind", encounter, "class"))
     numbers = list(identifiers(body.get("identifier")))
-    number = next((found.value for _, found in dialect.identifier("visit_number", numbers)), "")
+    visit_number = next((found.value for _, found in dialect.identifier("visit_number", numbers)), "")
     times = _admission_number(dialect, encounter, numbers, said)
-    return VisitKey(number, times, kind if kind in _KINDS else "")  # type: ignore[arg-type]
+    return VisitKey(visit_number, times, kind if kind in _KINDS else "")  # type: ignore[arg-type]
 
 
 def encounter_says(record: Record, dialect: FhirDialect, encounter: Resource) -> list[Said]:
@@ -93,20 +94,21 @@ def encounter_says(record: Record, dialect: FhirDialect, encounter: Resource) ->
 
 def _admission_number(dialect: FhirDialect, encounter: Resource, numbers: Numbers, said: list[Said]) -> int | None:
     """住院次数 by the extension, else by an identifier."""
-    found = [("extension", str(value_of(extension(encounter.body, *dialect.urls("admission_number"))) or ""))]
-    found += [(element, number.value) for element, number in dialect.identifier("admission_number", numbers)]
-    for element, text_found in found:
-        written = text_found.strip()
+    stated = number(value_of(extension(encounter.body, *dialect.urls("admission_number"))))
+    found = [("extension", stated)] if stated else []
+    found += [(element, one_number.value) for element, one_number in dialect.identifier("admission_number", numbers)]
+    for element, written in found:
         if written.isascii() and written.isdigit() and len(written) <= 4 and int(written) > 0:
             said.append(Said(encounter, Fact("admission_number", int(written), encounter.source(element))))
             return int(written)
-        if written:
-            said.append(remarked("not-a-number", encounter, element))
+        said.append(remarked("not-a-number", encounter, element))
     return None
 
 
 def _locations(record: Record, dialect: FhirDialect, encounter: Resource, over: bool, said: list[Said]) -> None:
     listed = [_place(record, dialect, encounter, element, entry, said) for element, entry in _used(encounter)]
+    if len(listed) > 1:
+        _forget(said, "admission.department")  # Encounter.serviceType tells the department of now
     if all(place.begins for place in listed):
         listed.sort(key=lambda place: place.begins)
     elif len(listed) > 1 and not any(place.role for place in listed):
@@ -115,13 +117,14 @@ def _locations(record: Record, dialect: FhirDialect, encounter: Resource, over: 
     last = next((place for place in reversed(listed) if place.role in ("", "discharge")), None)
     if first is not None:
         _stands(encounter, "admission", first, said)
-    before = first
+    department = first.department if first is not None else None
     for place in listed:
-        moved = place.role == "transfer" or (not place.role and place is not first)
-        if moved and place.department is not None and (place.role or before is None or place.department != before.department):
+        if place.department is None:
+            continue
+        if place.role == "transfer" or (not place.role and department is not None and place.department != department):
             source = encounter.source(place.department_at)
             said.append(Said(encounter, MovementFact(place.department, source, place.ward or None, place.begins or None)))
-        before = place if place.department is not None else before
+        department = place.department
     if last is not None and over:
         _stands(encounter, "discharge", last, said)
 
@@ -138,10 +141,14 @@ def _stands(encounter: Resource, part: str, place: _Place, said: list[Said]) -> 
     """The department and ward that a place tells count before Encounter.serviceType."""
     if place.department is not None:
         path = f"{part}.department"
-        said[:] = [one_said for one_said in said if not (isinstance(one_said.item, Fact) and one_said.item.path == path)]
+        _forget(said, path)
         said.append(Said(encounter, Fact(path, place.department, encounter.source(place.department_at))))
     if place.ward:
         said.append(Said(encounter, Fact(f"{part}.ward", place.ward, encounter.source(f"{place.element}.location"))))
+
+
+def _forget(said: list[Said], path: str) -> None:
+    said[:] = [one_said for one_said in said if not (isinstance(one_said.item, Fact) and one_said.item.path == path)]
 
 
 def _place(record: Record, dialect: FhirDialect, encounter: Resource, element: str, entry: Element, said: list[Said]) -> _Place:
@@ -194,17 +201,15 @@ def _participants(record: Record, dialect: FhirDialect, encounter: Resource, sai
             continue
         key = "actor" if "actor" in entry else "individual"
         spot = Spot(record, encounter, f"{element}.{key}", entry.get(key), said)
-        name = named(spot)
-        if not name:
-            continue
         seen.add(role)
-        said.append(Said(encounter, Fact(f"staff.{role}.name", name, encounter.source(spot.element))))
+        if name := named(spot):
+            said.append(Said(encounter, Fact(f"staff.{role}.name", name, encounter.source(spot.element))))
         who = record.resolve(encounter, entry.get(key), spot.element)
         if who is not None and who.kind == "PractitionerRole":
             who = record.resolve(who, who.body.get("practitioner"), "practitioner")
         numbers = list(identifiers(who.body.get("identifier"))) if who is not None and who.kind == "Practitioner" else []
-        for _, number in dialect.identifier("certificate", numbers):
-            said.append(Said(encounter, Fact(f"staff.{role}.certificate", number.value, encounter.source(spot.element))))
+        for _, found in dialect.identifier("certificate", numbers):
+            said.append(Said(encounter, Fact(f"staff.{role}.certificate", found.value, encounter.source(spot.element))))
             break
 
 
