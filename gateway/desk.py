@@ -76,8 +76,10 @@ class Desk:
                 self.known.join(_number(facts), facts, None, decision.keys)
             return decision
         absorbed = decision.absorbed
+        by_itself = together(said).patient.record_number if self.known.hears_only(stay, part) else ""
         for facts in said:
-            self._lay(stay, _number(facts), facts, organisation, absorbed)
+            self._lay(stay, _number(facts), facts, organisation, absorbed, by_itself)
+            self.settle(_number(facts), "assembled", decision.reason, stay=stay)
             absorbed = ()
         self._call_waiting(organisation, self.known.add_keys(stay, _lasting(decision.keys)))
         return decision
@@ -152,22 +154,27 @@ class Desk:
         self.known.opened(stay)
         return stay
 
-    def _lay(self, stay: int, message_id: int, facts: Facts, organisation: str, absorbed: Iterable[int]) -> None:
+    def _lay(
+        self, stay: int, message_id: int, facts: Facts, organisation: str, absorbed: Iterable[int], record_number: str = ""
+    ) -> None:
+        """``record_number`` is the 病案号 of a stay that only one source speaks of: what it says now counts."""
         self.known.keep_filed(stay)
         for other in absorbed:
             self._absorb(other, stay, organisation)
         self.known.join(message_id, facts, stay)
-        identity = self._identity(stay, facts, organisation)
+        identity = self._identity(stay, facts, organisation, record_number)
         if self.known.outdated(stay, facts):
             self._take_in(stay, identity, facts.message)
         else:
             self._concern(stay, identity, facts.message)
 
-    def _identity(self, stay: int, facts: Facts, organisation: str) -> Identity:
+    def _identity(self, stay: int, facts: Facts, organisation: str, record_number: str = "") -> Identity:
         earlier = self._concerned.get(stay)
         outline = self.known.outline(stay)
-        record_number = self.known.surviving(organisation, outline.record_number or facts.patient.record_number)
-        number = outline.admission_number or facts.visit.admission_number or (earlier[0][2] if earlier else 0)
+        corrected = facts.visit.admission_number if record_number else None
+        record_number = self.known.surviving(organisation, record_number or outline.record_number or facts.patient.record_number)
+        said = corrected or outline.admission_number or facts.visit.admission_number
+        number = said or (earlier[0][2] if earlier else 0)
         if earlier and not record_number:
             record_number = earlier[0][1]
         return organisation, record_number, number

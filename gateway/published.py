@@ -41,7 +41,8 @@ _AUDIT: Final = re.compile(r"zb-audit-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: behind resource ``part`` (from 1) of stay or entry ``number``; (0, 0) is the beginning."""
+    """Where a page begins: behind resource ``part`` (from 1) of stay ``number``, or behind entry ``number`` of the audit log; (0, 0) is the
+    beginning."""
 
     number: int = 0
     part: int = 0
@@ -139,7 +140,7 @@ class Published:
 
     def _stays(self, after: Cursor, patient: str, identifier: str, stay: int | None) -> Iterator[int]:
         """Numbers of stays, ascending, from the one that a page begins in."""
-        first = after.number if after.part else after.number + 1
+        first = after.number
         if stay is not None:
             yield from (stay,) if stay >= first else ()
         elif patient or identifier:

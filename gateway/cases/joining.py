@@ -285,9 +285,19 @@ def _fits(stay: StayOutline, facts: Facts) -> bool:
     return not (other_visit and facts.event.startswith("ADT") and not by_number)
 
 
+def _another_admission(stay: StayOutline, facts: Facts) -> bool:
+    number, admitted = facts.visit.admission_number, _stated(facts, "admission.time")
+    if number and stay.admission_number:
+        return number != stay.admission_number
+    return bool(admitted and stay.admitted_at) and not _one_admission(stay.admitted_at, admitted)
+
+
 def _bears_out(stay: StayOutline, facts: Facts) -> bool:
-    """Whether a report may be of the stay that has its 病理号: not when it is another person's. An outpatient number says nothing."""
+    """Whether a report may be of the stay that has its 病理号: not when it is another person's, or says itself that it is of another
+    admission. An outpatient number says nothing."""
     patient = facts.patient
+    if facts.visit.kind not in _ABSENT and _another_admission(stay, facts):
+        return False
     if patient.resident_id and stay.resident_id:
         return patient.resident_id == stay.resident_id
     return facts.visit.kind in _ABSENT or _fits(stay, facts)

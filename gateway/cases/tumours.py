@@ -7,7 +7,7 @@ only one there is; beside several, or where the tumour it is tied to is not know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +15,12 @@ from msgspec import Struct
 from conformance.checks.finding import Finding
 from gateway.cases.claims import Leaves, leaves_of
 from gateway.model.facts import Facts, TumourFact
+from gateway.model.values import Coded
 
 _TUMOUR = ("condition", "topography", "laterality", "morphology", "grade", "basis", "course", "diagnosed_on", "size_mm")
+_TELLING = ("condition", "topography", "laterality", "morphology", "diagnosed_on")
+"""What tells two tumours apart."""
+
 _STAGE = ("kind", "system", "t", "n", "m", "group", "staged_on")
 _MARKER = ("test", "value", "unit", "finding", "tested_on")
 
@@ -42,18 +46,52 @@ def tumours(messages: Sequence[Facts]) -> Tumours:
             stages.setdefault(stage.tumour, {}).setdefault(stage.key, []).append((stage, facts))
         for marker in facts.markers:
             markers.setdefault(marker.tumour, {}).setdefault(marker.key, []).append((marker, facts))
+    same = _repeated(known)
+    for key, first in same.items():
+        known[first] += known.pop(key)
     primaries = [key for key, stated in known.items() if _role(stated) != "secondary"]
     only = primaries[0] if len(primaries) == 1 else None
     claims: Leaves = {}
     places = {key: f"tumours[{index}]" for index, key in enumerate(known)}
-    for key, place in places.items():
+    for key, place in list(places.items()):
         claims |= _under(place, leaves_of(known[key], _TUMOUR))
         claims |= _under(place, leaves_of([stated for stated in known[key] if stated[0].role], ("role",)))
+    places |= {key: places[first] for key, first in same.items()}
     left = _place(stages, "stages", _STAGE, places, only, claims) | _place(markers, "markers", _MARKER, places, only, claims)
     findings = [_link_wanted(len(primaries))] if "" in left and len(primaries) > 1 else []
     if left - {""}:
         findings.append(_unknown_tumour())
     return Tumours(claims, findings)
+
+
+def _repeated(known: Mapping[str, list[_Stated]]) -> dict[str, str]:
+    """Keys that name a tumour which an earlier key names, too. Senders state one cancer once for each role that it plays in a stay (main
+    diagnosis, diagnosis on admission); what has the same code and is nowhere said otherwise is one. Two cancers of one code differ in
+    side, site, morphology or date, and stay two."""
+    firsts: dict[str, dict[str, Any]] = {}
+    same: dict[str, str] = {}
+    for key, stated in known.items():
+        said = {name: claim.value for name, claim in leaves_of(stated, _TUMOUR).items()}
+        condition = said.get("condition")
+        match = next(
+            (first for first, other in firsts.items() if condition is not None and condition.code and _agree(said, other)), None
+        )
+        if match is None:
+            firsts[key] = said
+        else:
+            same[key] = match
+            firsts[match] = said | firsts[match]
+    return same
+
+
+def _agree(said: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two statements can be about one tumour."""
+    shared = said.keys() & other.keys() & set(_TELLING)
+    return "condition" in shared and all(_identity(said[name]) == _identity(other[name]) for name in shared)
+
+
+def _identity(value: Any) -> Any:
+    return (value.system, value.code or value.display) if isinstance(value, Coded) else value
 
 
 def _role(stated: Iterable[_Stated]) -> str:

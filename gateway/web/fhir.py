@@ -232,13 +232,24 @@ def _checked(document: Document) -> tuple[Document, dict[int, list[Issue]]]:
         if issues := [*asked.values(), *document_faults(document)]:
             raise FhirRefused("structure", issues[: wire.MOST_ISSUES])
         return document, {}
+    if issues := document_faults(document.only(())):
+        raise FhirRefused("structure", issues)
     by_entry = {
-        entry.number: [asked[entry.number]] if entry.number in asked else faults(entry.body, document.release, entry.place)
+        entry.number: [asked[entry.number]] if entry.number in asked else _entry_faults(document, entry)
         for entry in document.entries
-        if entry.kind or entry.number in asked
     }
     faulty = {number: issues for number, issues in by_entry.items() if issues}
-    return replace(document, entries=tuple(entry for entry in document.entries if entry.number not in faulty)), faulty
+    return document.only([entry for entry in document.entries if entry.number not in faulty]), faulty
+
+
+def _entry_faults(document: Document, entry: Entry) -> list[Issue]:
+    """What is wrong with one entry of a batch: with what it asks for, and with its resource."""
+    around = {"resourceType": "Bundle", "type": document.type, "entry": [entry.around]}
+    place = f"Bundle.{entry.place}"
+    found = [
+        replace(issue, expression=issue.expression.replace("Bundle.entry[0]", place)) for issue in faults(around, document.release)
+    ]
+    return [*found, *(faults(entry.body, document.release, entry.place) if entry.kind else ())]
 
 
 def _unsupported(document: Document, entry: Entry) -> Issue | None:

@@ -673,7 +673,7 @@ class TestIdentityAndOrigin:
         assert made(wrong, message("m2", "A08", 2)).findings == (expected,)
         assert made(wrong, message("m2", "A08", 2, values={"patient.identity.number": "990101201503081237"})).findings == ()
 
-    def test_nothing_known_is_an_open_stay(self) -> None:
+    def test_a_stay_of_which_nothing_is_said_any_more_is_cancelled(self) -> None:
         assembled = made()
-        assert (assembled.state, assembled.stay.identity, assembled.findings) == ("open", IDENTITY, ())
+        assert (assembled.state, assembled.stay.identity, assembled.findings) == ("cancelled", IDENTITY, ())
         assert unexplained(assembled.stay) == []
