@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
-from adapters.fhir.cancer import morphology_of
+from adapters.fhir.cancer import confirmed, morphology_of
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import (
     NOTHING,
@@ -99,13 +99,9 @@ def diagnoses(record: Record, dialect: FhirDialect, encounter: Resource, others:
 
 def verdict_of(condition: Resource) -> Verdict:
     """Whether a condition is confirmed, still open, or taken back."""
-    body = condition.body
-    status = body.get("verificationStatus")
-    if has_code(status, _WITHDRAWN):
+    if has_code(condition.body.get("verificationStatus"), _WITHDRAWN):
         return "withdrawn"
-    if has_code(status, {"confirmed"}) or (not codings(status) and codings(body.get("clinicalStatus"))):
-        return "confirmed"
-    return "open"
+    return "confirmed" if confirmed(condition.body) else "open"
 
 
 def _named(record: Record, dialect: FhirDialect, encounter: Resource, said: list[Said]) -> Iterator[_Named]:

@@ -133,16 +133,6 @@ def label(value: object) -> str:
     return ""
 
 
-def coding_of(value: object, *systems: str) -> Coded | None:
-    """The first coding of the first of the systems (by name) that has one."""
-    found = codings(value)
-    for system in systems:
-        for coding in found:
-            if coding.system == system and coding.code:
-                return coding
-    return None
-
-
 def has_code(value: object, codes: frozenset[str] | set[str]) -> bool:
     """Whether any coding has one of the codes, whatever its system (for FHIR's own statuses and uses)."""
     return any(coding.code in codes for coding in codings(value))

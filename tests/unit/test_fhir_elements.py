@@ -38,12 +38,6 @@ def test_label_is_text_then_display() -> None:
     assert elements.label({"coding": [{"code": "1"}]}) == ""
 
 
-def test_coding_of_takes_systems_in_order() -> None:
-    concept = {"coding": [{"system": "a:a", "code": "1"}, {"system": "b:b", "code": "2"}]}
-    assert elements.coding_of(concept, "b:b", "a:a") == Coded("b:b", "2")
-    assert elements.coding_of(concept, "c:c") is None
-
-
 @pytest.mark.parametrize(
     ("value", "sides"),
     [
