@@ -46,8 +46,8 @@ RULES: Final[dict[str, tuple[Severity, str, str]]] = {
     ),
     "profile-not-known": (
         "not-checked",
-        "声明的规范“{profile}”不在系统中，未按其核对",
-        "not checked: profile {profile} is not known here",
+        "声明的规范不在系统中，未按其核对",
+        "not checked: the declared profile is not known here",
     ),
     "profile-release": (
         "not-checked",
@@ -78,7 +78,9 @@ _PREFIX: Final = "ZB-FHIR-"
 def finding(rule: str, place: str, profile: str = "", **words: object) -> Finding:
     """The finding of one of the `RULES` about an element; ``profile`` is whose demand it is (none: FHIR's own)."""
     severity, chinese, english = RULES[rule]
-    return Finding(_PREFIX + rule, (place,), severity, chinese.format(**words) + _whose(profile), english.format(**words))
+    return Finding(
+        _PREFIX + rule, (place,) if place else (), severity, chinese.format(**words) + _whose(profile), english.format(**words)
+    )
 
 
 def broken(rule: Constraint, chinese: str, place: str, profile: str = "") -> Finding:

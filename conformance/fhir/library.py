@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from adapters.fhir.definitions import definitions
 from adapters.fhir.resource import Release
 from conformance.fhir.bindings import ValueSet
 from conformance.fhir.elements import BASE, Constraint, Profile, plain
@@ -80,8 +81,9 @@ class Library:
         return Profile(f"{OWN}{own.id}", own.id, base.type, False, base.root, base.by_id, (*base.more, *rules))
 
     def names(self) -> list[str]:
-        """The short names of all profiles but the types."""
-        return sorted(self._names)
+        """The short names of the profiles of resources, without the resources themselves."""
+        resources = definitions(self.release).resources
+        return sorted(name for name in self._names if (profile := self.profile(name)) is not None and profile.type in resources)
 
     def chinese(self, rule: Constraint) -> str:
         """What an invariant demands, in Chinese; empty if nobody has said it yet."""
@@ -94,9 +96,9 @@ def library(release: Release) -> Library:
     return Library(release)
 
 
-def read_definition(file: Path, release: Release) -> Profile:
-    """A hospital's own profile: a StructureDefinition (JSON, with its snapshot) or a file as in `conformance.fhir.own`. Raises
-    `ConfigurationError`."""
+def read_definition(file: Path) -> dict[Release, Profile]:
+    """A hospital's own profile by the releases that it is for: a StructureDefinition (JSON, with its snapshot) or a file as in
+    `conformance.fhir.own`. Raises `ConfigurationError`."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -104,16 +106,30 @@ def read_definition(file: Path, release: Release) -> Profile:
     except UnicodeDecodeError:
         raise _unusable(file, "不是 UTF-8 编码", "not UTF-8") from None
     if file.suffix.lower() == ".toml":
-        return library(release).on_top(read_own(text, file.name))
+        own = read_own(text, file.name)
+        return {release: library(release).on_top(own) for release in own.releases}
     try:
         definition: Any = msgspec.json.decode(text)
         if definition["resourceType"] != "StructureDefinition":
             raise ValueError
-        return Profile.read(definition)
+        return {"R5" if definition.get("fhirVersion", "").startswith("5") else "R4": Profile.read(definition)}
     except msgspec.DecodeError:
         raise _unusable(file, "不是正确的 JSON", "not JSON") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         raise _unusable(file, "不是带快照（snapshot）的 StructureDefinition", "no StructureDefinition with a snapshot") from None
+
+
+def named(name: str) -> dict[Release, Profile]:
+    """The profile of a name or address by the releases that it is for. Raises `ConfigurationError`, which lists the names that there are."""
+    found = {release: profile for release in _PACKAGES if (profile := library(release).profile(name)) is not None}
+    if not found:
+        names = sorted({known for release in _PACKAGES for known in library(release).names()})
+        raise ConfigurationError(
+            f"没有名为“{name}”的规范；可用 base、declared、structure、资源类型名、规范的网址、规范文件，或：{'、'.join(names)}",
+            action="请核对名称",
+            english=f"unknown profile {name}; known: {', '.join(names)}",
+        )
+    return found
 
 
 def _unusable(file: Path, reason: str, english: str) -> ConfigurationError:

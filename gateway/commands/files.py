@@ -161,8 +161,9 @@ def explain(
     "--profile",
     "profiles",
     multiple=True,
-    metavar="structure|FILE",
-    help="只核对 HL7 v2 消息本身：structure 按标准的结构，或约定文件，可重复 / check messages by the standard's structure or a profile",
+    metavar="structure|base|declared|NAME|FILE",
+    help="只核对消息本身：structure 按标准的结构，或约定文件；FHIR 另有 base、declared 和规范的名称，可重复 / check messages themselves: by "
+    "the standard's structure or a profile file; for FHIR also base, declared or the name of a profile",
 )
 def check(
     paths: tuple[Path, ...],
@@ -210,19 +211,19 @@ def check(
 
 
 def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
-    """The structure of messages, by the standard or by profiles."""
-    from adapters.hl7v2.profile import read_profile
-    from gateway.commands.messages import conformance
-
-    wanted = [None if name == "structure" else read_profile(Path(name)) for name in profiles]
+    """Messages by the structure of their standard, or by profiles."""
+    of_fhir = {path for path, _ in files if holds_fhir(path)}
+    check_fhir = _fhir_conformance(profiles) if of_fhir else None
+    check_v2 = _v2_conformance(profiles) if len(of_fhir) < len({path for path, _ in files}) else None
     findings = False
 
     def do(path: Path, source: str) -> bool:  # noqa: ARG001 - the structure does not depend on the dialect
         nonlocal findings
-        if not holds_messages(path):
-            raise FileRefused("not-messages", "不是 HL7 v2 消息文件", action="--profile 只用于消息", english="no HL7 v2 messages")
+        conformance = check_fhir if path in of_fhir else check_v2
+        if conformance is None or not (path in of_fhir or holds_messages(path)):
+            raise FileRefused("not-messages", "不是消息文件", action="--profile 只用于 HL7 v2 和 FHIR 消息", english="no messages")
         usable = False
-        for batch in conformance(path, wanted):
+        for batch in conformance(path):
             findings = findings or batch.errors > 0
             usable = usable or batch.refused < batch.rows
             _print(batch.lines)
@@ -230,6 +231,21 @@ def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
 
     used, bad = _each_file(files, do, _tell)
     return _exit_code(used, bad, findings=findings)
+
+
+def _v2_conformance(profiles: tuple[str, ...]) -> Callable[[Path], Iterator[work.Batch]]:
+    from adapters.hl7v2.profile import read_profile
+    from gateway.commands.messages import conformance
+
+    wanted = [None if name == "structure" else read_profile(Path(name)) for name in profiles]
+    return lambda path: conformance(path, wanted)
+
+
+def _fhir_conformance(profiles: tuple[str, ...]) -> Callable[[Path], Iterator[work.Batch]]:
+    from gateway.commands.fhir_profiles import conformance, wanted
+
+    asked = [wanted(name) for name in profiles]
+    return lambda path: conformance(path, asked)
 
 
 @click.command(cls=SourcedCommand, help="转换为平台自己的文件 / convert to the platform's own file")
