@@ -54,6 +54,11 @@ def mcode_patient_bundle(resources: Sequence[Resource], names: Names) -> Resourc
     return _collection("mcode", resources, names, "mcode-patient-bundle")
 
 
+def primaries_of(resources: Iterable[Resource]) -> list[str]:
+    """The ids of the Conditions that are primary tumours."""
+    return [resource["id"] for resource in resources if _PRIMARY in _profiles(resource)]
+
+
 def ccrr_content_bundle(
     resources: Sequence[Resource],
     names: Names,
@@ -67,7 +72,7 @@ def ccrr_content_bundle(
     tumour's Condition; without it the stay must have no more than one. ``bundle_type`` is that of the guide in its version.
 
     Raises `SeveralPrimaries` and `NotFhir`."""
-    primaries = [resource["id"] for resource in resources if _PRIMARY in _profiles(resource)]
+    primaries = primaries_of(resources)
     if not primary and len(primaries) > 1:
         raise SeveralPrimaries(
             "本次住院有多个原发肿瘤，每份肿瘤报告只报一个",
