@@ -17,7 +17,7 @@ from adapters.fhir.anchors import Anchors
 from adapters.fhir.diagnoses import diagnoses
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import codings, one
-from adapters.fhir.encounters import encounter_says, is_withdrawn
+from adapters.fhir.encounters import encounter_says, is_withdrawn, visit
 from adapters.fhir.identity import Identity
 from adapters.fhir.patients import Merge, merged, person
 from adapters.fhir.record import Record
@@ -106,12 +106,12 @@ class RecordReader:
             said[key] = [*about_person, *said.get(key, ())]
         if not anchors.visits or (about_person and record.patient in said):
             said[record.patient] = [*about_person, *said.get(record.patient, ())]
+        test = _is_test(record.resources.get(record.patient))
         statements = [
-            Statement(key, (self._taken_back(encounter, identity.patient),))
+            Statement(key, (self._taken_back(encounter, identity.patient, not test),))
             for key, encounter in anchors.stays.items()
             if is_withdrawn(encounter)
         ]
-        test = _is_test(record.resources.get(record.patient))
         for anchor, items in said.items():
             if anchor in anchors.stays and anchor not in anchors.visits:
                 continue  # taken back as a whole
@@ -125,16 +125,16 @@ class RecordReader:
 
     def _facts(self, anchor: str, items: list[Said], identity: Identity, anchors: Anchors) -> list[Facts]:
         """What each message says of one stay, oldest first."""
-        visit = anchors.visits.get(anchor, VisitKey())
-        if visit.admission_number is None and (number := _admission_number(items)):
-            visit = replace(visit, admission_number=number)
+        key = anchors.visits.get(anchor, VisitKey())
+        if key.admission_number is None and (number := _admission_number(items)):
+            key = replace(key, admission_number=number)
         kind = "Encounter" if anchor in anchors.visits else _kind(anchor)
         by_message: dict[str, Facts] = {}
         for resource, item in items:
             facts = by_message.get(resource.message)
             if facts is None:
                 facts = by_message[resource.message] = Facts(
-                    resource.message, self.dialect.id, f"FHIR^{kind}", resource.occurred, identity.patient, visit
+                    resource.message, self.dialect.id, f"FHIR^{kind}", resource.occurred, identity.patient, key
                 )
             if resource.occurred > facts.occurred:
                 facts.occurred = resource.occurred
@@ -145,24 +145,18 @@ class RecordReader:
         for facts in listed:
             if facts.remarks:
                 facts.remarks = list(dict.fromkeys(facts.remarks))
-        key = identity.patient
-        if listed and kind != "DiagnosticReport" and not (key.record_number or key.resident_id or key.others):
+        who = identity.patient
+        if listed and kind != "DiagnosticReport" and not (who.record_number or who.resident_id or who.others):
             listed[-1].remarks.append(remark("no-patient", "Patient.identifier"))
         return listed
 
-    def _taken_back(self, encounter: Resource, patient: PatientKey) -> Facts:
+    def _taken_back(self, encounter: Resource, patient: PatientKey, live: bool) -> Facts:
         """An encounter that was cancelled or entered in error."""
-        visit = VisitKey()
-        return Facts(
-            encounter.message,
-            self.dialect.id,
-            "FHIR^Encounter",
-            encounter.occurred,
-            patient,
-            visit,
-            live=not _is_test(encounter),
-            cancels="A01",
-        )
+        facts = Facts(encounter.message, self.dialect.id, "FHIR^Encounter", encounter.occurred, patient)
+        facts.visit = visit(self.dialect, encounter, [])
+        facts.live = live and not _is_test(encounter)
+        facts.cancels = "A01"
+        return facts
 
     def _with_merge(self, record: Record, identity: Identity, merge: Merge, statements: list[Statement]) -> list[Statement]:
         """The statement about the patient says which numbers no longer count (as A40 of HL7 v2)."""

@@ -11,7 +11,7 @@ from adapters.fhir.dialect import fhir_dialect
 from adapters.fhir.reading import RecordReader
 from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
-from gateway.model.facts import DiagnosisFact, Fact, MovementFact, PatientKey, VisitKey
+from gateway.model.facts import DiagnosisFact, Fact, MovementFact, PatientKey, VisitKey, says_something
 from gateway.model.values import Coded
 from tests.fhir_records import (
     DIAGNOSIS_ROLE,
@@ -303,6 +303,8 @@ class TestWithdrawn:
         assert facts.facts == []
         assert facts.diagnoses == []
         assert facts.patient.record_number == "B00123"
+        assert facts.visit == VisitKey("V777", None, "inpatient")
+        assert says_something(facts)
 
     @pytest.mark.parametrize("status", ["planned", "preadmit"])
     def test_planned_is_no_stay(self, status: str) -> None:
