@@ -1,7 +1,8 @@
 """Front-sheet items that FHIR has no element for: an Observation, or a line of an Invoice, coded ``urn:zhibao:hqms|<column of the 2020
 layout>`` (``A14``, ``D01``, ``F04``). The convention is ours (confidence: own); its value goes to the column's canonical path.
 
-Columns of lists that have resources of their own (diagnoses, procedures, pathology) are not taken from here.
+Columns of lists that have resources of their own (diagnoses, procedures, pathology) are not taken from here. That there is nothing to say
+in a column (``-``) is an Observation without value and with ``dataAbsentReason`` not-applicable; that may be said of any column.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from mappings.layout import layout
 SYSTEM: Final = "hqms"
 """``urn:zhibao:hqms``"""
 
+NOTHING: Final = "-"
+"""What the front sheet says where there is nothing to say."""
+
+_NOT_APPLICABLE: Final = "not-applicable"
 _USED: Final = frozenset(("final", "amended", "corrected"))
 _LISTED: Final = ("diagnoses.other", "diagnoses.principal", "procedures.", "pathology[")
 _ISSUED: Final = frozenset(("issued", "balanced"))
@@ -63,6 +68,8 @@ def _item(observation: Resource, element: str, holder: Element) -> Iterator[Said
     name, content = choice(holder, "value")
     if name:
         yield from _said(observation, code, f"{at}code", f"{at}{name}", content)
+    elif any(coding.code == _NOT_APPLICABLE for coding in codings(holder.get("dataAbsentReason"))) and (path := _paths().get(code)):
+        yield Said(observation, Fact(path, NOTHING, observation.source(f"{at}dataAbsentReason")))
 
 
 def _line(invoice: Resource, element: str, line: Element) -> Iterator[Said]:
@@ -136,3 +143,9 @@ def _columns() -> dict[str, Column]:
             path = field.path.removesuffix(".code") if field.type == "code" else field.path
             columns[code] = Column(path, field.type, field.domain if field.type in ("code", "code_list") else "")
     return columns
+
+
+@cache
+def _paths() -> dict[str, str]:
+    """The canonical path of every column that has one."""
+    return {code: field.path for code, field in layout("2020").by_code.items() if field.path}

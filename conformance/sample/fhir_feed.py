@@ -181,8 +181,8 @@ def _procedures(record: Mapping[str, str], *, r5: bool) -> Iterator[tuple[str, d
         if "duration_hours" in said:
             extensions.append({"url": f"{OURS}duration-hours", "valueDecimal": float(said["duration_hours"])})
         for member, url, value_set in _OF_OPERATION:
-            if f"{member}.code" in said:
-                coding = {"system": OURS + value_set, "code": said[f"{member}.code"]}
+            if member in said:
+                coding = {"system": OURS + value_set, "code": said[member]}
                 extensions.append({"url": OURS + url, "valueCoding": coding})
         performers = [
             (role, said[role]) for role in ("operator", "first_assistant", "second_assistant", "anaesthetist") if role in said
