@@ -30,8 +30,9 @@ LARGEST_EXPONENT: Final = 30
 _DIGIT_RUN = re.compile(rb"(?<![0-9])[0-9]{%d}" % (MOST_DIGITS + 1))
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_TOKEN = re.compile(rb'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([^ \t\r\n{}\[\],:"]+))', re.DOTALL)
+_TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)|([{}\[\],:])|[^ \t\r\n{}\[\],:"]++', re.DOTALL)
 _WHOLE_NUMBER = re.compile(rb"-?[0-9]")
 _CONTAINERS = frozenset((dict, list))
 _LONGEST_PATH = 16
@@ -152,8 +153,9 @@ def _explained(error: Exception, raw: bytes, place: str) -> FhirRefused:
         return _refused("not-an-object", "structure", place, "应为对象", "must be an object")
     if isinstance(error, (_Absurd, msgspec.ValidationError)) and (fault := scan.number()):
         return fault
-    at = _BYTE.search(said)
-    return scan.syntax("不是有效的 JSON", "not valid JSON", int(at[1]) if at else len(raw))
+    at, half = _BYTE.search(said), _HALF_CHARACTER.search(raw)
+    offset = int(at[1]) if at else half.start() if half else len(raw)  # msgspec takes half a character for the end of the text
+    return scan.syntax("不是有效的 JSON", "not valid JSON", offset)
 
 
 def _offset_of_undecodable(raw: bytes, error: UnicodeDecodeError) -> int:
@@ -232,7 +234,7 @@ class Scan:
                 name_next = False
             elif string is not None and not self._place and len(self._stack) == 1 and self._stack[0][0] == "resourceType":
                 self._place = safe_name(_plain(string))
-            yield token[0].strip(), doubled
+            yield token[0], doubled
 
     def _path(self) -> str:
         """Where the scan stands; a few levels say enough."""

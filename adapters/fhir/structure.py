@@ -24,6 +24,8 @@ _Path = tuple[Any, str, int] | None
 """Where the walk is: the path above, the member's name and its index (-1 for none)."""
 
 _ELEMENT: Final = "Element"
+_STAND_IN: Final = {"resourceType": "Parameters"}
+"""For a resource of a bundle that is checked by itself; nothing is required of it."""
 
 
 class _Rule:
@@ -107,7 +109,8 @@ def document_faults(document: Document) -> list[Issue]:
     the other, so that a large one needs little memory."""
     found: list[Issue] = []
     if document.kind == "Bundle":
-        entries = [entry.around for entry in document.entries if "." not in entry.place]
+        top = [entry for entry in document.entries if "." not in entry.place]
+        entries = [{**entry.around, "resource": _STAND_IN} if entry.kind else entry.around for entry in top]
         envelope = {"resourceType": "Bundle", **document.envelope, "entry": entries} if entries else document.envelope
         found = faults(envelope, document.release)
     for entry in document.entries:

@@ -30,6 +30,7 @@ _ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _UNKNOWN = Element("", "", required=False, many=False, attribute=False)
+_UNKNOWN_NARRATIVE = _UNKNOWN._replace(type="xhtml")
 
 
 def parse(raw: bytes) -> etree._Element:
@@ -105,7 +106,7 @@ class _Reading:
             element = elements.get(name)
             if element is None or element.attribute or space != (XHTML if element.type == "xhtml" else FHIR):
                 self.unknown += 1
-                element = _UNKNOWN
+                element = _UNKNOWN_NARRATIVE if space == XHTML else _UNKNOWN
             value, sibling = self._value(child, element, join(where, safe_name(name)), depth)
             values.setdefault(name, []).append(value)
             siblings.setdefault(name, []).append(sibling)
@@ -132,7 +133,9 @@ class _Reading:
             return self._object(node, element.type, where, depth + 1), None
         written = node.attrib.get("value")
         sibling = self._object(node, "Element", where, depth + 1, is_value=True)
-        return (None if written is None else _typed(str(written), element.type)), sibling or None
+        if written is None:
+            return None, sibling  # without anything inside it is an empty object, and a fault
+        return _typed(str(written), element.type), sibling or None
 
     def _no_text(self, node: etree._Element, where: str) -> None:
         if (node.text and not node.text.isspace()) or any(child.tail and not child.tail.isspace() for child in node):
