@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from antlr4 import CommonTokenStream, InputStream  # type: ignore[import-untyped]
+from antlr4.error.ErrorListener import ErrorListener  # type: ignore[import-untyped]
 from fhirpathpy import apply_parsed_path
 from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.engine.nodes import ResourceNode, TypeInfo
 from fhirpathpy.engine.util import get_data
 from fhirpathpy.models import models
 from fhirpathpy.parser import parse
+from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
+from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
 
 from adapters.fhir.resource import Body, Release
 from conformance.fhir.elements import Constraint
@@ -90,8 +94,24 @@ class Invariants:
         return [target for target in found if target is not None]
 
 
+class _Strict(ErrorListener):  # type: ignore[misc]  # ANTLR has no types
+    def syntaxError(self, *_: Any) -> None:  # noqa: N802 - ANTLR's name
+        raise ValueError
+
+
+def check_syntax(expression: str) -> None:
+    """Raise ValueError for text that is no FHIRPath expression. fhirpathpy itself makes do with the beginning of one."""
+    lexer = FHIRPathLexer(InputStream(expression))
+    parser: Any = FHIRPathParser(CommonTokenStream(lexer))
+    for each in (lexer, parser):
+        each.removeErrorListeners()
+        each.addErrorListener(_Strict())
+    parser.entireExpression()
+
+
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> Any:
+    check_syntax(expression)
     return _parse(expression)
 
 

@@ -27,12 +27,12 @@ from __future__ import annotations
 import tomllib
 from typing import Literal
 
-import fhirpathpy
 import msgspec
 from msgspec import Struct
 
 from adapters.fhir.resource import Release
 from conformance.fhir.elements import Constraint
+from conformance.fhir.invariants import check_syntax
 from gateway.model.errors import ConfigurationError
 
 
@@ -77,8 +77,8 @@ def read_own(text: str, file: str) -> OwnProfile:
     for rule in own.rule:
         for expression in filter(None, (rule.expression, rule.expression_r5)):
             try:
-                fhirpathpy.compile(expression)
-            except Exception:  # the parser raises whatever ANTLR does
+                check_syntax(expression)
+            except ValueError:
                 raise _faulty(file, rule.key, "表达式不是正确的 FHIRPath", "not FHIRPath") from None
     return own
 

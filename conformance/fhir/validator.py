@@ -231,13 +231,13 @@ class _Walk:
 
     def _check_parts(self, element: Element, kind: Kind | None, node: Node, profile: Profile) -> None:
         """The parts of a value: by the element itself, by the profiles of its type, by its type."""
-        same = profile.by_id.get(element.same_as)
-        children = element.children or (same.children if same is not None else {})
+        same = profile.by_id.get(element.same_as, element)
+        children = element.children or same.children
         urls = (*kind.profiles, kind.code) if kind is not None else ()
         types = [known for url in urls if (known := self._library.profile(url)) is not None]
         if node.kind == "Extension" and isinstance(node.value, Mapping):
             types = [*self._check_extension(element, node), *types]
-        rules = [*element.constraints, *(rule for each in types for rule in each.root.constraints)]
+        rules = [*element.constraints, *same.constraints, *(rule for each in types for rule in each.root.constraints)]
         nested = node.kind in ("BackboneElement", "Element", "")
         self._check_constraints(rules, node, _path(element.same_as or element.id) if nested else node.kind)
         if children:
