@@ -32,6 +32,7 @@ from adapters.fhir.writing.stay import resources_of
 from adapters.fhir.writing.strict import NotFhir, Resource, json_text, strict
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
+from conformance.fhir.validator import validate
 from conformance.sample.hospital import generate
 from gateway.audit.log import Event, export, record, verify_lines
 from gateway.cases.leaves import filled
@@ -82,6 +83,26 @@ def test_everything_is_r4_and_every_id_is_ours(resources: dict[str, Resource]) -
         assert faults(resource, "R4") == []
         assert parsed(resource).id.startswith("zb-")
     assert len({(one["resourceType"], one["id"]) for one in resources.values()}) == len(resources)
+
+
+@pytest.mark.parametrize("profile", ["", "mcode-patient-bundle"])
+def test_profiles_find_nothing_wrong(resources: dict[str, Resource], profile: str) -> None:
+    """What FHIR itself demands of each resource (cardinalities, bindings, invariants), and what mCODE demands of the bundle, its patient and
+    its cancers, by the validator of the project."""
+    bundle = json.loads(json_text(mcode_patient_bundle(list(resources.values()), NAMES)))
+    found = validate(bundle, MCODE + profile if profile else "Bundle")
+    assert [finding for finding in found if finding.severity == "error"] == []
+
+
+def test_claimed_profiles_are_fulfilled(resources: dict[str, Resource]) -> None:
+    bundle = json.loads(json_text(plain_bundle(list(resources.values()), NAMES)))
+    claimed = 0
+    for entry in bundle["entry"]:
+        for profile in entry["resource"]["meta"].get("profile", ()):
+            claimed += 1
+            found = validate(entry["resource"], profile, message=bundle)
+            assert [finding for finding in found if finding.severity == "error"] == []
+    assert claimed > 5
 
 
 def test_sample_stays_are_r4() -> None:
@@ -137,7 +158,7 @@ def test_what_r4_lacks_is_refused() -> None:
     ratio = {"resourceType": "Patient", "extension": [{"url": "urn:a", "valueRatioRange": {}}]}
     with pytest.raises(NotFhir, match="valueRatioRange"):
         strict(ratio)
-    with pytest.raises(NotFhir, match="Patient.contained.resourceType"):
+    with pytest.raises(NotFhir, match=r"Patient\.contained\.resourceType"):
         strict({"resourceType": "Patient", "contained": [{"resourceType": "Citation", "status": "active"}]})
 
 
@@ -167,7 +188,9 @@ def test_patient(resources: dict[str, Resource]) -> None:
         "urn:oid:2.16.156.10011.1.3": ("99010119700308002X", "NI"),
         "urn:oid:2.16.156.10011.1.19": ("HC-77", "HC"),
     }
-    assert patient["name"] == [{"text": "欧阳试"}]
+    (name,) = patient["name"]
+    assert name["text"] == "欧阳试"
+    assert set(name) == {"text", "_family"}  # never split: the family name is absent
     assert patient["gender"] == "female"
     assert ours(patient, "gender") == {"system": "urn:zhibao:RC001", "code": "2"}
     assert patient["birthDate"] == "1970-03"
@@ -258,6 +281,7 @@ def test_diagnoses_by_use_and_rank(resources: dict[str, Resource]) -> None:
     assert codes(other["code"]) == {f"urn:zhibao:{ICD}|I10.x00"}
     assert other["code"]["text"] == "高血压"
     assert codes(other["verificationStatus"]) == {"http://terminology.hl7.org/CodeSystem/condition-ver-status|confirmed"}
+    assert len(other["category"]) == 1
     assert codes(other["category"][0]) == {"http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis"}
     assert ours(other, "present-on-admission")["code"] == "1"
     assert ours(other, "outcome")["code"] == "9"
@@ -348,7 +372,9 @@ def test_unlinked_stagings_have_no_focus(resources: dict[str, Resource]) -> None
 def test_size_grade_and_markers(resources: dict[str, Resource]) -> None:
     size = resources["Observation/tumour-0-size"]
     assert codes(size["code"]) == {"http://loinc.org|21889-1"}
-    assert (size["valueQuantity"]["value"], size["valueQuantity"]["code"]) == (Decimal("21.50"), "mm")
+    (longest,) = size["component"]
+    assert codes(longest["code"]) == {"http://loinc.org|33728-7"}
+    assert (longest["valueQuantity"]["value"], longest["valueQuantity"]["code"]) == (Decimal("21.50"), "mm")
     grade = resources["Observation/tumour-0-grade"]
     assert codes(grade["code"]) == {"http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl|C18000"}
     er = resources["Observation/tumour-0-marker-0"]

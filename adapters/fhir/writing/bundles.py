@@ -49,8 +49,8 @@ def plain_bundle(resources: Sequence[Resource], names: Names) -> Resource:
 
 
 def mcode_patient_bundle(resources: Sequence[Resource], names: Names) -> Resource:
-    """A collection that says to be an mCODE patient bundle. Its resources are shaped as mCODE shapes them; that they fulfil profiles of
-    the United States (US Core: names in parts, race) is not claimed. Raises `NotFhir`."""
+    """An mCODE patient bundle. Stagings keep the codes of their sources, which may not be mCODE's, and so claim no profile of it. Raises
+    `NotFhir`."""
     return _collection("mcode", resources, names, "mcode-patient-bundle")
 
 

@@ -32,6 +32,10 @@ MCODE: Final = "http://hl7.org/fhir/us/mcode/StructureDefinition/"
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 _VERIFICATION: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/condition-category"
+_ENCOUNTER_DIAGNOSIS: Final = {"coding": [{"system": _CATEGORY, "code": "encounter-diagnosis", "display": "Encounter Diagnosis"}]}
+_PROBLEM: Final = {"coding": [{"system": _CATEGORY, "code": "problem-list-item", "display": "Problem List Item"}]}
+"""CCRR wants the first, mCODE the second of a cancer"""
+
 _ROLE: Final = "http://terminology.hl7.org/CodeSystem/diagnosis-role"
 _ASSERTED: Final = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 _COURSES: Final = frozenset(("active", "recurrence", "relapse", "inactive", "remission", "resolved"))
@@ -133,7 +137,7 @@ def _condition(id: str, names: Names, diagnosis: Diagnosis, tumour: Tumour | Non
             ),
             clinicalStatus=_clinical_status(diagnosis, stated),
             verificationStatus={"coding": [{"system": _VERIFICATION, "code": "confirmed", "display": "Confirmed"}]},
-            category=[{"coding": [{"system": _CATEGORY, "code": "encounter-diagnosis", "display": "Encounter Diagnosis"}]}],
+            category=[_ENCOUNTER_DIAGNOSIS, *([_PROBLEM] if tumour is not None else [])],
             code=concept(diagnosis.condition or stated.condition),
             bodySite=listed(_site(stated)),
             subject=names.subject,

@@ -22,6 +22,7 @@ _NOT_ALLERGIC: Final = "1"
 _ALLERGIC: Final = "2"
 """Of RC037, 有无药物过敏"""
 
+_ALLERGY: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-"
 _NO_ALLERGY: Final = Coded("SNOMED-CT", "716186003", "No known allergy")
 _UNITS: Final = {"costs": ("元", "urn:iso:std:iso:4217", "CNY")}
 
@@ -53,9 +54,8 @@ def allergy(stay: Stay, names: Names) -> Iterator[Resource]:
         "id": names.id("allergy"),
         "meta": names.meta,
         **element(extension=listed(coded_extension("allergy", present))),
-        "verificationStatus": {
-            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification", "code": "confirmed"}]
-        },
+        "clinicalStatus": {"coding": [{"system": _ALLERGY + "clinical", "code": "active"}]},
+        "verificationStatus": {"coding": [{"system": _ALLERGY + "verification", "code": "confirmed"}]},
         "category": ["medication"],
         "code": code,
         "patient": names.subject,

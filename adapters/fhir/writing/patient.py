@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from adapters.fhir.writing.element import (
+    UNKNOWN,
     Element,
     coded_extension,
     concept,
@@ -54,7 +55,7 @@ def patient(stay: Stay, names: Names) -> Resource:
                 _identity(person.identity),
                 identifier(HEALTH_CARD, person.health_card, type_of_identifier("HC")),
             ),
-            name=listed(element(text=text(person.name))),
+            name=listed(_name(person)),
             telecom=listed(*(_telecom(kind, address) for kind, address in _addresses(person))),
             gender=_gender(person.sex),
             **date("birthDate", person.birth_date),
@@ -77,6 +78,12 @@ def _extensions(person: Patient) -> list[Element]:
         extension(_HL7 + "patient-nationality", extension=listed(part("code", valueCodeableConcept=nationality))),
         extension(_HL7 + "patient-birthPlace", valueAddress=birthplace),
     )
+
+
+def _name(person: Patient) -> Element:
+    """The name as one text. It is never split, so the family name is said to be unknown (which is what US Core, and so mCODE, asks for)."""
+    name = text(person.name)
+    return {"text": name, "_family": UNKNOWN} if name else {}
 
 
 def _identity(identity: Identity) -> Element:

@@ -19,7 +19,9 @@ from gateway.model.stay import Marker, Stage, Stay
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UCUM: Final = "http://unitsofmeasure.org"
-_LABELS: Final = {"t": "T", "n": "N", "m": "M"}
+_PARTS: Final = ("t", "n", "m")
+_STAGED_BY: Final = {"clinical": "survey", "pathologic": "laboratory", "other": "survey"}
+"""Observation.category of a staging by its kind, as in the examples of mCODE"""
 
 
 def tumour_observations(stay: Stay, names: Names, tumours: Sequence[str]) -> Iterator[Resource]:
@@ -29,14 +31,12 @@ def tumour_observations(stay: Stay, names: Names, tumours: Sequence[str]) -> Ite
         for number, stage in enumerate(tumour.stages):
             yield from made.stage(stage, number)
         if tumour.grade is not None:
-            yield made.observation(
-                ("grade",),
-                concept(*observation_codes("grade")),
-                valueCodeableConcept=concept(*worded("tumour-grade", tumour.grade)),
-            )
+            grade = concept(*worded("tumour-grade", tumour.grade))
+            yield made.observation(("grade",), "laboratory", concept(*observation_codes("grade")), valueCodeableConcept=grade)
         if tumour.size_mm is not None:
             size = quantity(tumour.size_mm, "mm", _UCUM, "mm")
-            yield made.observation(("size",), concept(*observation_codes("size")), valueQuantity=size)
+            longest = element(code=concept(*observation_codes("longest")), valueQuantity=size)
+            yield made.observation(("size",), "laboratory", concept(*observation_codes("size")), component=[longest])
         for number, marker in enumerate(tumour.markers):
             yield from made.marker(marker, number)
     unlinked = _Maker(names, (), None)
@@ -60,11 +60,13 @@ class _Maker:
         scheme = staging_scheme(stage.system)
         method = concept(*worded("staging-system", stage.system))
         said = time("effectiveDateTime", stage.staged_on)
-        parts = {name: value for name in _LABELS if (value := getattr(stage, name)) is not None}
+        parts = {name: value for name in _PARTS if (value := getattr(stage, name)) is not None}
         word = ("stage", number)
         group = concept(stage.group)
+        category = _STAGED_BY[kind]
         yield self.observation(
             word,
+            category,
             concept(*observation_codes("group", "other" if scheme else kind, scheme)),
             **said,
             valueCodeableConcept=group,
@@ -74,7 +76,7 @@ class _Maker:
         )
         for name, value in parts.items():
             code = concept(*observation_codes(name, kind))
-            yield self.observation((*word, name), code, **said, valueCodeableConcept=concept(value), method=method)
+            yield self.observation((*word, name), category, code, **said, valueCodeableConcept=concept(value), method=method)
 
     def marker(self, marker: Marker, number: int) -> Iterator[Resource]:
         """A tumour marker test: its result as quantity, words or code; the code beside words is the interpretation."""
@@ -92,16 +94,16 @@ class _Maker:
             result, finding = {"valueCodeableConcept": finding}, {}
         yield self.observation(
             ("marker", number),
+            "laboratory",
             concept(marker.test),
             profile="mcode-tumor-marker-test",
-            category="laboratory",
             **time("effectiveDateTime", marker.tested_on),
             **result,
             interpretation=listed(finding),
         )
 
     def observation(
-        self, word: tuple[str | int, ...], code: Element, *, profile: str = "", category: str = "", **members: Any
+        self, word: tuple[str | int, ...], category: str, code: Element, *, profile: str = "", **members: Any
     ) -> Resource:
         """One Observation."""
         return {
