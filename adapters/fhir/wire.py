@@ -170,12 +170,13 @@ def _read_xml(text: bytes, release: Release | None) -> Document:
         form, _ = xml.to_json_form(root, release)
         return _Reading(_encoder.encode(form)).document(release)
     as_r4, unknown_in_r4 = xml.to_json_form(root, "R4")
-    as_r5, unknown_in_r5 = xml.to_json_form(root, "R5")
     reading = _Reading(_encoder.encode(as_r4))
     document = reading.document("R4")
     claimed = reading.signs.claimed
-    if unknown_in_r5 < unknown_in_r4 or (unknown_in_r5 == unknown_in_r4 and claimed == "R5"):
-        document = _Reading(_encoder.encode(as_r5)).document("R5")
+    if unknown_in_r4 or claimed == "R5":
+        as_r5, unknown_in_r5 = xml.to_json_form(root, "R5")
+        if unknown_in_r5 < unknown_in_r4 or (unknown_in_r5 == unknown_in_r4 and claimed == "R5"):
+            document = _Reading(_encoder.encode(as_r5)).document("R5")
     return replace(document, declared=claimed is not None)
 
 
@@ -197,7 +198,10 @@ class _Reading:
         said = root.get("resourceType")
         kind = _known_kind(json_text.decode(said, "resourceType") if said is not None else None, self._place)
         envelope: dict[str, Any] = {}
-        if kind == "Bundle" and not self._place:
+        if kind == "Bundle" and self._place:
+            text, english = "批量文件的每行应为一个资源，不得为 Bundle", "a line of a bulk file is a resource, not a bundle"
+            raise _refusal("bundle-in-line", "not-supported", self._place, text, english)
+        if kind == "Bundle":
             envelope, listed = self._envelope(root, kind)
             entries = tuple(self._entries(listed, str(envelope["type"]), ""))
         else:

@@ -263,6 +263,7 @@ def test_lines_that_are_wrong_do_not_stop_the_others() -> None:
         b'{"resourceType": "Condition", "assertedDate": "2024"}',
         b'{"resourceType": "Patient", "id": "2", "id": "3"}',
         b'{"resourceType": "Patient", "id": "4"}',
+        b'{"resourceType": "Bundle", "type": "batch"}',
         b"",
     ])  # fmt: skip
     document, issues = wire.read_lines(chunk)
@@ -275,6 +276,7 @@ def test_lines_that_are_wrong_do_not_stop_the_others() -> None:
         ("line[2].id", "json"),
         ("line[3].Condition.assertedDate", "release"),
         ("line[4].Patient.id", "duplicate-member"),
+        ("line[6]", "bundle-in-line"),
     ]
 
 
