@@ -75,13 +75,13 @@ class Invariants:
     def holds(self, rule: Constraint, value: Any, path: str, resource: Body, root: Body) -> bool | None:
         """Whether an invariant holds for a value. ``path`` is its type (``Period``, ``Observation.component``), ``resource`` the one it
         stands in, ``root`` the one that contains this. None: cannot be told."""
-        if rule.key == "dom-3":
-            return _contained_are_used(resource)
         self._around = root
         _TYPES.model = self._model
         subject = value if value is resource else _node(value, path)
         variables = {"resource": resource, "rootResource": root}
         try:
+            if rule.key == "dom-3":
+                return _contained_are_used(resource)
             found = _evaluate(subject, _parsed(rule.expression), variables, self._model, self._options)
         except Exception:  # plain ones for what it cannot do, any other for what it did not expect
             return None

@@ -39,6 +39,8 @@ def second_opinion(body: Body, release: Release, place: str = "") -> Iterator[Fi
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             yield finding("second-opinion", where + "".join(map(_step, fault["loc"])))
+    except (AttributeError, KeyError, TypeError, ValueError):  # it stumbles where a resource inside is none
+        yield finding("second-opinion", where)
 
 
 def _step(step: str | int) -> str:
