@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "files",
     "check": "files",
     "convert": "files",
+    "fhir": "fhir",
     "source": "source",
     "client": "client",
     "trace": "installation",

@@ -3,7 +3,8 @@
 Nothing here is staged inside the gateway. A real server listens on loopback; an invented clerk signs in and works over the API: hands
 in the files, corrects what the checks block and what the platform returns (from the paper chart, which is the sample's clean
 record), closes and confirms the HQMS files. Before the last month's file is there, the HIS has sent its children's stays as HL7 v2
-messages; both become one stay and one report. The platform misbehaves on purpose: it is busy, loses answers, repeats receipts.
+messages; both become one stay and one report. A second hospital speaks only FHIR: its children's stays are posted as bundles and reported
+like the others. The platform misbehaves on purpose: it is busy, loses answers, repeats receipts.
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance.sample.feed import messages_of, send
+from conformance.sample.fhir_feed import bundle_of
 from conformance.sample.files import write_sample
 from conformance.sample.hospital import SEED, generate
 from conformance.simulators.behaviour import Behaviour, Failing
 from conformance.simulators.ncpcs import Simulator
 from gateway import convert as commands
 from gateway import setup
+from gateway.access.registry import issue_key, register
+from gateway.access.scopes import parse_scopes
 from gateway.audit.log import verify
 from gateway.model.errors import ConfigurationError
 from gateway.reporting.tally import Tally
+from gateway.runtime import Gateway
 from gateway.serving import served
 from gateway.settings import CONFIG_NAME, load
 from gateway.web.overview import COLUMNS, column_of
@@ -44,10 +49,18 @@ PATIENCE = 600.0
 CHILD = 20
 """Age below which the sample hospital's HIS is connected: a children's ward."""
 
+SECOND = {"A01": "990200000000000026", "A02": "岚桥县妇幼保健院（演示）"}
+"""The hospital that speaks only FHIR."""
+
 CONFIG = """
 [sources.his]
 dialect = "cn-a"
 organisation = "{organisation}"
+
+[sources.emr]
+kind = "fhir"
+organisation = "{second}"
+organisation_name = "{second_name}"
 
 [platforms.ncpcs]
 url = "{url}"
@@ -78,18 +91,42 @@ def run(folder: Path, *, stays: int, port: int, once: bool) -> int:
         secret.touch(mode=0o600)
         secret.write_text(platform.secret, "utf-8")
         records = list(generate(stays, SEED, months))
-        told = CONFIG.format(url=platform.base_url, account=platform.account, organisation=records[0]["A01"])
+        second = list(second_hospital(stays, months))
+        told = CONFIG.format(
+            url=platform.base_url,
+            account=platform.account,
+            organisation=records[0]["A01"],
+            second=SECOND["A01"],
+            second_name=SECOND["A02"],
+        )
         text = config.read_text("utf-8").replace("port = 8750", f"port = {port}") + told
         config.write_text(text, "utf-8")
         with served(load(config)) as (gateway, url):
             console.print(f"[bold]直报演示[/bold]  总览页 {url}  ·  接口文档 {url}/docs  ·  平台模拟器 {platform.base_url}")
-            story = _Story(console, url, password, files, {_key(r): r for r in records}, gateway.listening.addresses["his"])
+            charts = {_key(record): record for record in (*records, *second)}
+            story = _Story(
+                console, url, password, files, charts, gateway.listening.addresses["his"], second, _key_of_client(gateway)
+            )
             with story.client:
                 code = story.tell(folder)
             if not once:
                 console.print(f"\n演示继续运行：{url}（按 Ctrl-C 结束）")
                 _until_interrupted()
     return code
+
+
+def second_hospital(stays: int, months: list[str]) -> Iterator[dict[str, str]]:
+    """The children's stays of the last month at the hospital that speaks only FHIR."""
+    for record in generate(stays // 2, SEED + 1, months):
+        if int(record["A14"]) < CHILD and record["B15"][:7] == months[-1]:
+            yield {**record, **SECOND, "A48": f"2{record['A48'][1:]}"}
+
+
+def _key_of_client(gateway: Gateway) -> str:
+    """A new API key of the second hospital's system, as `zhibao client add` and `zhibao client key` give it."""
+    with gateway.ledger.write() as session:
+        register(session, "emr", parse_scopes("system/*.cruds"), source="emr", actor="demo")
+        return issue_key(session, "emr", actor="demo")
 
 
 def _prepare(folder: Path) -> None:
@@ -136,6 +173,8 @@ class _Story:
     files: list[Path]
     charts: dict[tuple[str, str], dict[str, str]]
     his: tuple[str, int]
+    second: list[dict[str, str]]
+    key: str
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
@@ -145,6 +184,7 @@ class _Story:
         token = self._post("/api/session", account="admin", password=self.password, new_password=PASSWORD)["token"]
         self.client.headers["Authorization"] = f"Bearer {token}"
         fed = self._feed(self.files[-1])
+        self._post_bundles(fed)
         handed_in = [self._hand_in(path) for path in self.files]
         again = self._hand_in(self.files[0])
         self._wait_for_files(handed_in)
@@ -158,6 +198,7 @@ class _Story:
         self._report_hqms_files()
         self._wait_until_settled("更正后重新上报")
         self._show_result(before)
+        self._show_second()
         self.console.print(f"录入员更正：平台退回 {returned} 例，校验未通过 {blocked} 例")
         return self._prove(folder, returned)
 
@@ -166,7 +207,8 @@ class _Story:
     def _feed(self, last: Path) -> int:
         """The HIS sends its children's stays of the last month, days before the file; how many stays."""
         month = last.stem.rpartition("_")[2].replace("M", "-")
-        children = [r for r in self.charts.values() if r["B15"][:7] == month and int(r["A14"]) < CHILD]
+        own = (r for r in self.charts.values() if r["A01"] != SECOND["A01"])
+        children = [r for r in own if r["B15"][:7] == month and int(r["A14"]) < CHILD]
         messages = [message for record in children for message in messages_of(record)]
         answers = Counter(b"AA" if b"MSA|AA" in answer else b"other" for answer in send(self.his, messages))
         for _ in _patiently("messages were not assembled in time"):
@@ -178,6 +220,36 @@ class _Story:
             f"其中 {blocked} 例应报儿童肿瘤平台，等首页补齐费用等项目"
         )
         return len(children)
+
+    def _post_bundles(self, before: int) -> None:
+        """The second hospital posts a FHIR transaction for every stay, with the key of its own system."""
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=30, headers={"X-API-Key": self.key}) as emr:
+            resources = 0
+            for record in self.second:
+                answer = self._json(emr.post("/fhir", content=bundle_of(record), headers={"Content-Type": "application/fhir+json"}))
+                resources += sum(entry["response"]["status"].startswith("201") for entry in answer["entry"])
+            for _ in _patiently("bundles were not read in time"):
+                if sum(item["count"] for item in self._get("/api/tallies") if item["platform"] == "hqms") == before + len(
+                    self.second
+                ):
+                    break
+            found = self._json(emr.get("/fhir/Encounter", params={"_count": 200}))
+        own = sum(entry["resource"]["id"].startswith("zb-") for entry in found["entry"])
+        self.console.print(
+            f"FHIR：{SECOND['A02']}只有 FHIR 接口，提交 {len(self.second)} 个 Bundle（{resources} 个资源，R4 与 R5），"
+            f"组成 {len(self.second)} 例住院；规范病例可再以 FHIR 检索：GET /fhir/Encounter 有 {own} 条，能力声明 {self.url}/fhir/metadata"
+        )
+
+    def _show_second(self) -> None:
+        """What became of the second hospital's stays at the children's platform."""
+        numbers = {record["A48"] for record in self.second}
+        states: Counter[str] = Counter()
+        for item in self._every("/api/submissions", platform="ncpcs"):
+            if self._get(f"/api/submissions/{item['id']}/trace/A48")["value"] in numbers:
+                states[item["theirs"]] += 1
+        told = "，".join(f"{state} {count} 例" for state, count in sorted(states.items()))
+        self.console.print(f"只用 FHIR 的医院：应报儿童肿瘤平台 {states.total()} 例，平台状态：{told}")
+        assert states["accepted"], "no stay of the FHIR hospital was accepted"
 
     def _show_joined(self, fed: int) -> None:
         """Stays that both the feed and the files told of are there once."""

@@ -18,7 +18,7 @@ from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.provenance import provenance
 from adapters.fhir.writing.stay import resources_of
 from adapters.fhir.writing.strict import NotFhir, Resource, json_text
-from gateway.commands.files import ENCODING, ORGANISATION, ORGANISATION_NAME, PATHS, _bench, _exit_code
+from gateway.commands.files import ENCODING, ORGANISATION, ORGANISATION_NAME, PATHS, bench_of, exit_code
 from gateway.commands.sources import SourcedCommand, sourced
 from gateway.store.ledger import now
 from gateway.workbench import Made
@@ -51,7 +51,7 @@ def fhir(
 ) -> int:
     out.mkdir(parents=True, exist_ok=True)
     stays = written = refused = 0
-    with _bench(sourced(paths), encoding, organisation, organisation_name) as (bench, used, bad):
+    with bench_of(sourced(paths), encoding, organisation, organisation_name) as (bench, used, bad):
         for made in bench.made():
             stays += 1
             try:
@@ -66,7 +66,7 @@ def fhir(
         for place, finding in left:
             click.echo(f"{place.file}#{place.number}：{finding.message}", err=True)
     click.echo(f"{stays} 例，写出 {written} 个文件，拒收 {refused} 例：{out}", err=True)
-    return _exit_code(used, bad, findings=bool(refused or left))
+    return exit_code(used, bad, findings=bool(refused or left))
 
 
 def _bundles(made: Made, kind: str, base: str) -> Iterator[tuple[str, Resource]]:

@@ -63,7 +63,7 @@ def _each_file(files: Files, do: Callable[[Path, str], bool], refused: Callable[
     return used, bad
 
 
-def _exit_code(used: int, refused: int, *, findings: bool) -> int:
+def exit_code(used: int, refused: int, *, findings: bool) -> int:
     if not used:
         return 2
     return 1 if refused or findings else 0
@@ -106,7 +106,7 @@ def read(paths: tuple[Path, ...], encoding: str | None, workers: int, as_json: b
         line = {"file": path.name, "message_index": None, "kind": "file", "outcome": "refused", "reason": str(refusal)}
         _print([work.json_line({**line, "record": None})])
 
-    return _exit_code(*_each_file(sourced(paths), do, refused), findings=rows_refused > 0)
+    return exit_code(*_each_file(sourced(paths), do, refused), findings=rows_refused > 0)
 
 
 @click.command(cls=SourcedCommand, help="逐例说明为什么上报或不上报 / explain for each stay why it is due or not")
@@ -130,18 +130,18 @@ def explain(
         return True
 
     if not _with_messages(files):
-        return _exit_code(*_each_file(files, do, _tell), findings=rows_refused > 0)
+        return exit_code(*_each_file(files, do, _tell), findings=rows_refused > 0)
 
     from gateway.assembled import Order, batches
 
-    with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+    with bench_of(files, encoding, organisation, organisation_name) as (bench, used, bad):
         for batch in batches(bench, Order("explain", platform)):
             rows_refused += batch.refused
             _print(batch.lines)
         left = [told for told in bench.left() if told.finding.blocks]
         for place, finding in left:
             click.echo(f"{place.file}#{place.number}：{finding.message}", err=True)
-        return _exit_code(used, bad, findings=bool(rows_refused or left))
+        return exit_code(used, bad, findings=bool(rows_refused or left))
 
 
 @click.command(
@@ -195,19 +195,19 @@ def check(
         return True
 
     if not _with_messages(files):
-        return _exit_code(*_each_file(files, do, _tell), findings=bool(errors or rows_refused))
+        return exit_code(*_each_file(files, do, _tell), findings=bool(errors or rows_refused))
 
     from gateway.assembled import Order, unchecked
 
     order = Order("check", platform or "", dictionaries=dictionaries)
-    with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+    with bench_of(files, encoding, organisation, organisation_name) as (bench, used, bad):
         for path in bench.sheets:
             _print(list(work.file_findings(path, encoding=encoding, dictionaries=dictionaries)))
         if not bench.sheets:
             _print(list(unchecked(order)))
         for batch in _assembled(bench, order):
             take(batch)
-        return _exit_code(used, bad, findings=bool(errors or rows_refused))
+        return exit_code(used, bad, findings=bool(errors or rows_refused))
 
 
 def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
@@ -230,7 +230,7 @@ def _check_messages(files: Files, profiles: tuple[str, ...]) -> int:
         return usable
 
     used, bad = _each_file(files, do, _tell)
-    return _exit_code(used, bad, findings=findings)
+    return exit_code(used, bad, findings=findings)
 
 
 def _v2_conformance(profiles: tuple[str, ...]) -> Callable[[Path], Iterator[work.Batch]]:
@@ -307,13 +307,13 @@ def convert(
             from gateway.assembled import Order
 
             unit = "例"
-            with _bench(files, encoding, organisation, organisation_name) as (bench, used, bad):
+            with bench_of(files, encoding, organisation, organisation_name) as (bench, used, bad):
                 for batch in _assembled(bench, Order("convert", platform, chosen.id)):
                     _take(batch, rendered, found, months, counts)
     counted = f"读取 {counts['rows']} {unit}，写出 {counts['written']} {unit}，拒收"
     if not used:
         click.echo(f"{counted} {counts['refused']} 行；没有可用的输入，未生成文件", err=True)
-        return _exit_code(used, bad, findings=False)
+        return exit_code(used, bad, findings=False)
     name = work.file_name(months, chosen.id)
     if not given.isdisjoint((out / name).with_suffix(suffix).resolve() for suffix in (".csv", f".{kind}")):
         raise click.UsageError(f"输出文件 {out / name} 就是输入文件之一，未覆盖；请换一个输出目录 / would overwrite an input")
@@ -324,7 +324,7 @@ def convert(
         for row, misfit in misfits.items():
             click.echo(f"第 {row} 行没有写入 {kind}：{misfit}", err=True)
     click.echo(f"{counted} {counts['refused']} 行，错误 {counts['errors']} 项：{out / name}", err=True)
-    return _exit_code(used, bad, findings=bool(counts["errors"] or counts["refused"]))
+    return exit_code(used, bad, findings=bool(counts["errors"] or counts["refused"]))
 
 
 def _with_messages(files: Files) -> bool:
@@ -337,7 +337,7 @@ def _in_messages(path: Path) -> bool:
 
 
 @contextmanager
-def _bench(files: Files, encoding: str | None, organisation: str, name: str) -> Iterator[tuple[Workbench, int, int]]:
+def bench_of(files: Files, encoding: str | None, organisation: str, name: str) -> Iterator[tuple[Workbench, int, int]]:
     """A workbench with all files on it, in their order; (it, files used, files refused)."""
     from gateway.assembled import organisation_of
     from gateway.workbench import workbench
