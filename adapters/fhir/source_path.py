@@ -12,19 +12,16 @@ from adapters.fhir.resource import Body
 from adapters.fhir.wire import Document
 
 _STEP: Final = re.compile(r"([A-Za-z_]+)(?:\[(\d+)\])?(?:\.|$)")
-_PLACES: Final = ("entry", "line")
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def said_at(document: Document, path: str) -> tuple[str, str, str]:
     """(resource type, the element as sent, its resource as sent) of a source path; empty where the message has no such element."""
-    steps = list(_steps(path))
-    place, rest = "", steps
-    if steps and steps[0][0] in _PLACES and steps[0][1] is not None:
-        place, rest = f"{steps[0][0]}[{steps[0][1]}]", steps[1:]
-    entry = next((entry for entry in document.entries if entry.place == place), None)
+    of_path = (entry for entry in document.entries if path == entry.place or not entry.place or path.startswith(f"{entry.place}."))
+    entry = max(of_path, key=lambda entry: len(entry.place), default=None)  # a bundle within a bundle: the innermost
     if entry is None:
         return "", "", ""
+    rest = list(_steps(path[len(entry.place) :].lstrip(".")))
     kind, value = _walk(entry.body, rest)
     return kind, _text(value), entry.raw.decode()
 
