@@ -51,13 +51,13 @@ RULES: Final[dict[str, tuple[Severity, str, str]]] = {
     ),
     "profile-release": (
         "not-checked",
-        "规范“{profile}”不用于 {release} 版，未按其核对",
-        "not checked: profile {profile} is not for {release}",
+        "规范“{asked}”不用于 {release} 版，未按其核对",
+        "not checked: profile {asked} is not for {release}",
     ),
     "profile-not-declared": ("info", "资源没有声明规范（meta.profile）", "the resource declares no profile"),
     "profile-unused": (
         "warning",
-        "文件中没有规范“{profile}”所适用的资源（{types}）",
+        "文件中没有规范“{asked}”所适用的资源（{types}）",
         "no resource of the profile's type ({types})",
     ),
     "second-opinion": (

@@ -140,7 +140,7 @@ class _Check:
             self._used = True
             where = expression(place, str(body["resourceType"]))
             if profile is None:
-                yield findings.finding("profile-release", where, profile=self._asked.name, release=document.release)
+                yield findings.finding("profile-release", where, asked=self._asked.name, release=document.release)
             else:
                 yield from validation.resource(body, profile, where)
 
@@ -148,7 +148,7 @@ class _Check:
         """That the profile was never used, if so."""
         if self._asked.profiles and not self._used:
             types = "、".join(sorted({each.type for each in self._asked.profiles.values()}))
-            yield findings.finding("profile-unused", "", profile=self._asked.name, types=types)
+            yield findings.finding("profile-unused", "", asked=self._asked.name, types=types)
 
 
 def _by_type(document: Document, validation: Validation, named_before: set[str]) -> Iterator[Finding]:
