@@ -503,6 +503,7 @@ def diagnosis(**more: Any) -> Body:
         (diagnosis(verificationStatus=concept(VERIFICATION, "provisional")), ["zb-con-1"]),
         (without(diagnosis(), "code"), ["zb-con-2", "zb-con-3", "zb-con-4"]),
         (diagnosis(code=concept(SNOMED, "254837009")), ["zb-con-3", "zb-con-4"]),
+        (diagnosis(code={**concept("urn:zhibao:ICD10-GB-CLIN-2.0", "C50.900"), "text": "乳腺恶性肿瘤"}), []),
         (without(diagnosis(), "encounter"), ["zb-con-5"]),
     ],
 )
