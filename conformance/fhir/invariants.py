@@ -59,6 +59,7 @@ class Invariants:
         self._model = models[_MODELS[release]]
         self._surroundings = surroundings
         self._around: Body = {}
+        self._made: dict[int, tuple[Any, Any]] = {}
         functions = {
             "hasValue": {"fn": lambda found: [len(found) == 1 and not isinstance(found[0], dict | list)]},
             "resolve": {"fn": self._resolve},
@@ -77,8 +78,9 @@ class Invariants:
         stands in, ``root`` the one that contains this. None: cannot be told."""
         self._around = root
         _TYPES.model = self._model
-        subject = value if value is resource else _node(value, path)
-        variables = {"resource": resource, "rootResource": root}
+        bare = self._bare(value)
+        subject = bare if value is resource else _node(bare, path)
+        variables = {"resource": self._bare(resource), "rootResource": self._bare(root)}
         try:
             if rule.key == "dom-3":
                 return _contained_are_used(resource)
@@ -91,7 +93,13 @@ class Invariants:
         found = [self._surroundings.resolve(reference, self._around) for reference in references]
         if None in found:
             raise Unresolved
-        return [target for target in found if target is not None]
+        return [self._bare(target) for target in found if target is not None]
+
+    def _bare(self, value: Any) -> Any:
+        """A value without what stands beside its primitive values, which fhirpathpy takes for further values; made once for each."""
+        if id(value) not in self._made:
+            self._made[id(value)] = (value, _bare(value))
+        return self._made[id(value)][1]
 
 
 class _Strict(ErrorListener):  # type: ignore[misc]  # ANTLR has no types
@@ -117,6 +125,21 @@ def _parsed(expression: str) -> Any:
 
 def _quiet(*_: Any) -> None:
     """FHIRPath's trace() is for those who write expressions."""
+
+
+def _bare(value: Any) -> Any:
+    """The same object where there is nothing to leave out. What has extensions and no value stays, because it is there."""
+    if isinstance(value, list):
+        items = [_bare(item) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
+    if not isinstance(value, Mapping):
+        return value
+    kept = {name: _bare(item) for name, item in value.items() if not (name.startswith("_") and _is_whole(value.get(name[1:])))}
+    return value if len(kept) == len(value) and all(kept[name] is value[name] for name in kept) else kept
+
+
+def _is_whole(value: Any) -> bool:
+    return None not in value if isinstance(value, list) else value is not None
 
 
 def _contained_are_used(resource: Body) -> bool:

@@ -58,41 +58,35 @@ def merged(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]
 
 
 class Validation:
-    """The validation of the resources of one message."""
+    """The validation of the resources of one message. ``following`` are the resources and profiles that are being compared already."""
 
     def __init__(self, known: Library, surroundings: Surroundings, following: frozenset[tuple[int, str]] = frozenset()) -> None:
-        self._library = known
-        self._surroundings = surroundings
-        self._invariants = Invariants(known.release, surroundings)
-        self._following = following
-        self._findings: list[Finding] = []
+        self.library = known
+        self.surroundings = surroundings
+        self.following = following
+        self.invariants = Invariants(known.release, surroundings)
 
     def resource(self, body: Body, profile: Profile, place: str, root: Body | None = None) -> list[Finding]:
         """Findings about a resource and those inside it. ``root`` is the resource that contains it."""
         if body.get("resourceType") != profile.type:
             return [findings.finding("resource-type", place, _name(profile), types=profile.type)]
-        walk = _Walk(self._library, self._surroundings, self._invariants, self._following, profile, body, root or body)
+        walk = _Walk(self, profile, body, root or body)
         walk.resource(place)
         return list(dict.fromkeys(walk.findings))
+
+    def after(self, step: tuple[int, str]) -> Validation:
+        """The same with one more comparison under way."""
+        return Validation(self.library, self.surroundings, self.following | {step})
 
 
 class _Walk:
     """One resource by one profile."""
 
-    def __init__(
-        self,
-        known: Library,
-        surroundings: Surroundings,
-        invariants: Invariants,
-        following: frozenset[tuple[int, str]],
-        profile: Profile,
-        body: Body,
-        root: Body,
-    ) -> None:
-        self._library = known
-        self._surroundings = surroundings
-        self._invariants = invariants
-        self._following = following
+    def __init__(self, validation: Validation, profile: Profile, body: Body, root: Body) -> None:
+        self._validation = validation
+        self._library = validation.library
+        self._surroundings = validation.surroundings
+        self._element = self._library.profile("Element")
         self._profile = profile
         self._body = body
         self._root = root
@@ -123,10 +117,9 @@ class _Walk:
         if profile is None:
             return None
         step = (id(resource), url)
-        if step in self._following:
+        if step in self._validation.following:
             return True
-        inner = Validation(self._library, self._surroundings, self._following | {step})
-        return not any(finding.blocks for finding in inner.resource(resource, profile, ""))
+        return not any(finding.blocks for finding in self._validation.after(step).resource(resource, profile, ""))
 
     # elements
 
@@ -214,6 +207,8 @@ class _Walk:
         if element.kinds and kind is None and element.choice:
             self._say("type", node.place, profile, types="、".join(each.code for each in element.kinds))
             return
+        if isinstance(node.beside, Mapping) and self._element is not None:
+            self._check_children(self._element.root.children, node.beside, node.place, self._element)
         if node.value is None:
             return
         if element.fixed is not None and node.value != element.fixed:
@@ -280,16 +275,15 @@ class _Walk:
             self._say("resource-type", node.place, profile, types="、".join(kind.code for kind in kinds))
             return
         root = self._root if element.name == "contained" else None
-        validation = Validation(self._library, self._surroundings, self._following)
         urls = [url for kind in kinds if kind.code == actual for url in kind.profiles] or [f"{BASE}{actual}"]
         for url in urls:
             wanted = self._library.profile(url) or self._library.profile(actual)
             if wanted is not None:
-                self.findings += validation.resource(node.value, wanted, node.place, root)
+                self.findings += self._validation.resource(node.value, wanted, node.place, root)
 
     def _check_constraints(self, rules: Iterable[Constraint], node: Node, path: str) -> None:
         for rule in {rule.key: rule for rule in rules}.values():
-            held = self._invariants.holds(rule, node.value, path, self._body, self._root)
+            held = self._validation.invariants.holds(rule, node.value, path, self._body, self._root)
             if held is not True:
                 where = _join(node.place, rule.element) if rule.element else node.place
                 say = findings.broken if held is False else findings.not_evaluated

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from adapters.fhir.resource import Release
+from adapters.fhir.writing.bundles import mcode_patient_bundle
+from adapters.fhir.writing.stay import resources_of
+from adapters.fhir.writing.strict import json_text
 from conformance.checks.finding import Finding
 from conformance.fhir.bindings import ValueSet
 from conformance.fhir.library import library, named, read_definition
@@ -20,6 +23,7 @@ from conformance.fhir.slicing import matches
 from conformance.fhir.validator import validate
 from gateway.model.errors import ConfigurationError
 from gateway.model.resident_id import check_character
+from tests.unit.fhir_stays import NAMES, everything
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
 LOINC = "http://loinc.org"
@@ -212,6 +216,23 @@ def test_structure_comes_first_and_is_not_said_twice() -> None:
 def test_a_value_that_is_absent_with_a_reason_is_there() -> None:
     reason = {"extension": [{"url": f"{BASE}data-absent-reason", "valueCode": "unknown"}]}
     assert errors(without(observation(_status=reason), "status"), "Observation") == []
+
+
+def test_what_stands_beside_a_value_does_not_hide_it() -> None:
+    precision = {"extension": [{"url": "urn:zhibao:precision", "valueCode": "minute"}]}
+    early, late = "2024-03-01T09:00:00+08:00", "2024-03-09T10:00:00+08:00"
+    right, wrong = ({"start": a, "end": b, "_start": precision} for a, b in ((early, late), (late, early)))
+    assert errors(patient(identifier=[{"value": "1", "period": right}]), "Patient") == []
+    assert errors(patient(identifier=[{"value": "1", "period": wrong}]), "Patient") == [("per-1", "Patient.identifier[0].period")]
+    assert errors(observation(_status=precision), "zhibao-stage") == [("zb-stg-2", "Observation.value[x]")]
+
+
+def test_extensions_of_primitive_values() -> None:
+    born = {"url": f"{BASE}patient-birthTime", "valueDateTime": "1961-02-03T04:05:06+08:00"}
+    assert errors(patient(birthDate="1961-02-03", _birthDate={"extension": [born]}), "Patient") == []
+    wrong = {"url": f"{BASE}patient-birthTime", "valueString": "x"}
+    found = errors(patient(birthDate="1961-02-03", _birthDate={"extension": [wrong]}), "Patient")
+    assert found == [("type", "Patient.birthDate.extension[0].valueString")]
 
 
 def test_open_value_sets_are_not_passed_silently() -> None:
@@ -819,6 +840,16 @@ def test_a_second_opinion_names_elements() -> None:
 def test_the_invariant_examples_of_mcode(name: str, expected: list[tuple[str, str]]) -> None:
     file = CORPUS / "mcode-ig" / "invariants" / f"must-have-focus-or-specimen-invariant_{name}.json"
     assert errors(json.loads(file.read_text(encoding="utf-8")), "mcode-tumor-size") == expected
+
+
+def test_what_we_write_follows_the_profiles_that_it_declares() -> None:
+    bundle = json.loads(json_text(mcode_patient_bundle(resources_of(everything(), NAMES), NAMES)))
+    assert errors(bundle, "mcode-patient-bundle") == []
+    declared = [
+        (entry["resource"], url) for entry in bundle["entry"] for url in entry["resource"].get("meta", {}).get("profile", [])
+    ]
+    assert {body["resourceType"] for body, _ in declared} >= {"Patient", "Condition"}
+    assert [found for body, url in declared for found in errors(body, url, message=bundle)] == []
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="corpora not here")
