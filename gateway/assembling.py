@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from adapters.fhir.dialect import fhir_dialect
-from adapters.fhir.reading import RecordReader
 from msgspec.structs import replace
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
+from adapters.fhir.dialect import fhir_dialect
+from adapters.fhir.reading import RecordReader
 from adapters.hl7v2.dialect import dialect
 from adapters.hl7v2.message import Message
 from adapters.hl7v2.reading import FactsReader
@@ -151,7 +151,7 @@ class Assembler:
                 row.note = f"处理失败（{type(error).__name__}）：该患者后续消息暂停处理，请联系管理员"
                 row.lane = self._lane(item) or row.lane
                 session.add(row)
-                record(session, Event("message.parked", f"v2:{item.id}", {"error": type(error).__name__}))
+                record(session, Event("message.parked", row.name, {"error": type(error).__name__}))
 
     def _place(self, desk: Desk, item: _Read, *, behind: bool) -> None:
         if item.facts is None:
@@ -224,7 +224,7 @@ class Assembler:
             for parked in rows:
                 parked.state, parked.reason, parked.note = "received", "", ""
                 session.add(parked)
-            record(session, Event("message.retried", f"v2:{message_id}", {"messages": len(rows)}, actor))
+            record(session, Event("message.retried", row.name, {"messages": len(rows)}, actor))
             return len(rows)
 
 

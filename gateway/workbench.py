@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from adapters.fhir.dialect import fhir_dialect
 from msgspec.structs import replace
 from sqlmodel import Session, col, select
 
+from adapters.fhir.dialect import fhir_dialect
 from adapters.fhir.refusal import FhirRefused
 from adapters.hl7v2.batch import Fault
 from adapters.hl7v2.dialect import dialect
@@ -114,7 +114,7 @@ class Workbench:
                     continue
                 session.add(row)
                 session.flush()
-                self._places[f"v2:{row.id}"] = place
+                self._places[row.name] = place
                 taken += 1
         return taken
 
@@ -182,9 +182,7 @@ class Workbench:
             statement = select(InboundMessage).where(col(InboundMessage.state).in_(sorted(severities)))
             for row in session.exec(statement.order_by(col(InboundMessage.id))):
                 english = f"the message is part of no stay: {row.state}"
-                told.append(
-                    _of_message(self._places[name_of(row)], row.reason or row.state, severities[row.state], row.note, english)
-                )
+                told.append(_of_message(self._places[row.name], row.reason or row.state, severities[row.state], row.note, english))
         return told
 
     # -- inside
@@ -245,11 +243,6 @@ class Workbench:
         about = named[0] if named else next((said.message for said in remarked), "")
         message, english = (_MESSAGE_ID.sub(name, text) for text in (finding.message, finding.english))
         return Told(self._places.get(about, place), replace(finding, message=message, english=english))
-
-
-def name_of(row: InboundMessage) -> str:
-    """How provenance names a message of the workbench."""
-    return f"{'fhir' if row.source.startswith('fhir/') else 'v2'}:{row.id}"
 
 
 def _of_message(place: Place, reason: str, severity: Severity, message: str, english: str) -> Told:

@@ -142,6 +142,7 @@ class Mailroom:
                     continue
                 rows.append(
                     {
+                        "standard": "v2",
                         "source": item.source,
                         "control_id": item.control_id,
                         "digest": digest,

@@ -120,7 +120,7 @@ class Repository:
             row = _message(source, raw, self._ledger, peer=peer, state="refused", reason=refusal.reason, note=note)
             session.add(row)
             session.flush()
-            record(session, Event("message.refused", f"fhir:{row.id}", {"reason": refusal.reason, "source": source}))
+            record(session, Event("message.refused", row.name, {"reason": refusal.reason, "source": source}))
             assert row.id is not None, "a stored row has a number"
             return row.id
 
@@ -173,7 +173,7 @@ class _Storing:
         else:
             row.state, row.note = "ignored", "消息中没有属于患者的新内容"
         self._session.add(row)
-        record(self._session, Event("message.received", f"fhir:{row.id}", {"source": self._source, "resources": len(answers)}))
+        record(self._session, Event("message.received", row.name, {"source": self._source, "resources": len(answers)}))
         return Accepted(row.id, False, tuple(answers))
 
     def _store(
@@ -398,6 +398,7 @@ def upsert_awaited(session: Session, rows: Sequence[Mapping[str, str]]) -> None:
 
 def _message(source: str, raw: bytes, ledger: Ledger, **said: Any) -> InboundMessage:
     return InboundMessage(
+        standard="fhir",
         source=source,
         digest=hashlib.sha256(raw).hexdigest(),
         received_at=now(),

@@ -90,7 +90,7 @@ class Message(Base, table=True):
 
 
 class InboundMessage(Base, table=True):
-    """One HL7 v2 message as it came, sealed, with the answer that was given. ``id`` is the order of arrival.
+    """One message as it came, sealed, with the answer that was given (HL7 v2). ``standard`` is ``v2`` or ``fhir``, ``id`` the order of arrival.
 
     ``state``: ``received`` (durable, not looked at yet), ``assembled`` (its facts belong to a stay), ``waiting`` (for a stay that is not
     known yet), ``ignored`` (nothing for us, or a test message), ``refused`` (cannot be read; kept for a person), ``parked`` (its
@@ -108,6 +108,7 @@ class InboundMessage(Base, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True)
+    standard: str = "v2"
     source: str
     control_id: str
     digest: str
@@ -122,6 +123,11 @@ class InboundMessage(Base, table=True):
     stay_id: int | None = Field(default=None, index=True)
     answer: bytes = Field(sa_type=LargeBinary)
     sealed_raw: bytes = Field(sa_type=LargeBinary)
+
+    @property
+    def name(self) -> str:
+        """How provenance and the audit log name it."""
+        return f"{self.standard}:{self.id}"
 
 
 class StayRow(Base, table=True):

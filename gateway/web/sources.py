@@ -270,7 +270,7 @@ class MessageView(BaseModel):
     again: bool
 
 
-class StatementView(BaseModel):
+class StatementView(BaseModel, frozen=True):
     """What a message speaks of and in which field; never the value. ``path`` is of the stay, or names a list (``diagnoses``)."""
 
     path: str
@@ -304,7 +304,7 @@ def _view(row: InboundMessage) -> dict[str, Any]:
     return {**row.model_dump(include=set(MessageView.model_fields)), "stay": row.stay_id}
 
 
-@router.get("/api/messages", summary="HL7 v2 消息列表，按到达顺序 / messages in the order of arrival")
+@router.get("/api/messages", summary="消息列表，按到达顺序 / messages in the order of arrival")
 def messages(
     gateway: InGateway,
     actor: Actor,  # noqa: ARG001 - signed in
@@ -326,12 +326,12 @@ def messages(
 def message(id: Number, gateway: InGateway, actor: Actor) -> MessageDetail:  # noqa: ARG001 - signed in
     with gateway.ledger.read() as session:
         row = _message(session, id)
-        kept = session.get(StayFacts, id)
-        facts = msgspec.json.decode(gateway.vault.open(kept.sealed_facts, FACTS_PLACE), type=Facts) if kept is not None else None
-    remarks = facts.remarks if facts is not None else []
+        kept = session.exec(select(StayFacts.sealed_facts).where(StayFacts.message_id == id).order_by(col(StayFacts.part))).all()
+    said = [msgspec.json.decode(gateway.vault.open(sealed, FACTS_PLACE), type=Facts) for sealed in kept]
+    remarks = dict.fromkeys(remark for facts in said for remark in facts.remarks)
     return MessageDetail(
         **_view(row),
-        facts=list(_statements(facts)) if facts is not None else [],
+        facts=list(dict.fromkeys(statement for facts in said for statement in _statements(facts))),
         remarks=[RemarkView(rule=r.rule, field=r.source, severity=r.severity, message=r.message) for r in remarks],
     )
 
@@ -348,12 +348,14 @@ def _statements(facts: Facts) -> Iterator[StatementView]:
     "/api/messages/{id}/raw", summary="消息原文（含患者信息，查看记入审计日志）/ the message as sent", response_class=Response
 )
 def raw(id: Number, gateway: InGateway, actor: Actor) -> Response:
-    """The text as it was decoded; the bytes themselves where no character set fits."""
+    """HL7 v2 as it was decoded, or the bytes themselves where no character set fits; FHIR as it came."""
     with gateway.ledger.write() as session:
         row = _message(session, id)
-        record(session, Event("message.viewed", f"v2:{id}", actor=actor))
+        record(session, Event("message.viewed", row.name, actor=actor))
     sent = gateway.vault.open(row.sealed_raw, RAW_PLACE)
     source = gateway.settings.sources.get(row.source)
+    if row.standard == "fhir":
+        return Response(sent, media_type="text/plain; charset=utf-8")
     try:
         text = Message.read(sent, charset=source.charset if source is not None else "", longest=len(sent)).text
     except MessageRefused:

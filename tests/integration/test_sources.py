@@ -20,7 +20,7 @@ from adapters.hqms.writer import csv_bytes
 from conformance.sample.faults import is_due_child
 from conformance.sample.hospital import generate
 from conformance.simulators.ncpcs import Simulator
-from gateway import assembling
+from gateway import desk
 from gateway.cases.known import KnownInLedger
 from gateway.intake.mailroom import Room
 from gateway.runtime import Gateway
@@ -227,14 +227,14 @@ def test_a_full_mailroom_says_so(house: House) -> None:
 
 
 def test_a_message_that_cannot_be_processed_parks_its_patient_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    assemble = assembling.assemble
+    assemble = desk.assemble
 
     def poisoned(identity: Any, facts: Any, *rest: Any, **options: Any) -> Any:
         if identity[1] == NUMBER:
             raise ValueError(NAME)
         return assemble(identity, facts, *rest, **options)
 
-    monkeypatch.setattr(assembling, "assemble", poisoned)
+    monkeypatch.setattr(desk, "assemble", poisoned)
     for number, file in enumerate(FILES[:2]):
         house.post(sent(file))
         house.post(of_patient(file, "ZY777", f"X{number}"))

@@ -14,6 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("inbound_message") as batch_op:
+        batch_op.add_column(sa.Column("standard", sa.String(), nullable=False, server_default="v2"))
     _statements(["message_id", "part"], ["index", "message_id", "part"])
     op.create_index(op.f("ix_stay_facts_part"), "stay_facts", ["part"])
     op.create_table(
@@ -66,6 +68,8 @@ def downgrade() -> None:
         op.execute(sa.text(f"DELETE FROM {table} WHERE part <> 0"))  # noqa: S608 - names of ours
     op.drop_index(op.f("ix_stay_facts_part"), "stay_facts")
     _statements(["message_id"], ["index", "message_id"])
+    with op.batch_alter_table("inbound_message") as batch_op:
+        batch_op.drop_column("standard")
 
 
 def _statements(facts_key: list[str], waiting_key: list[str]) -> None:
