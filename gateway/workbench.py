@@ -52,6 +52,9 @@ from gateway.store.vault import Vault
 from gateway.told import Place, Told
 
 BATCH_ROWS = 250
+SELF_NAMED = "self-named"
+"""The FHIR dialect whose content says by itself which institution it comes from."""
+
 LONGEST_FHIR = 256 << 20
 """The size limit of a FHIR file that is one message, and of a line of a bulk file, in bytes."""
 
@@ -120,8 +123,9 @@ class Workbench:
 
     def take_fhir(self, path: Path, named: str) -> int:
         """Take the FHIR messages of a file; how many. Raises `FileRefused`, and `ConfigurationError` for an unknown dialect."""
-        source = f"fhir/{fhir_dialect(named or 'standard').id}"
-        self._sources.setdefault(source, self._source("fhir", named or "standard"))
+        chosen = named or ("standard" if self.organisation else SELF_NAMED)
+        source = f"fhir/{fhir_dialect(chosen).id}"
+        self._sources.setdefault(source, self._source("fhir", chosen))
         repository = Repository(self.ledger)
         taken = 0
         for piece in fhir_pieces_of(path, longest=LONGEST_FHIR):

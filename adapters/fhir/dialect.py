@@ -153,7 +153,7 @@ class FhirDialect:
 
     def _source(self, row: Row, way: str, origin: str) -> Source | None:
         convert = CONVERTERS.get(row.type)
-        if convert is None or (row.type == "organisation" and not self.file.organisation):
+        if convert is None or (row.type.startswith("organisation") and not self.file.organisation):
             return None
         try:
             route = Route(way, self.extensions)

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from mappings.dialect_files import faulty, tables, typed
 
-BUILT_IN: Final = ("standard",)
+BUILT_IN: Final = ("standard", "self-named")
 
 AddressKind = Literal["", "present", "registered", "employer", "birthplace"]
 

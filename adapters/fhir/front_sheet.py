@@ -17,15 +17,12 @@ from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
-from gateway.model.facts import Fact
+from gateway.model.facts import NOTHING, Fact
 from gateway.model.values import Coded
 from mappings.layout import layout
 
 SYSTEM: Final = "hqms"
 """``urn:zhibao:hqms``"""
-
-NOTHING: Final = "-"
-"""What the front sheet says where there is nothing to say."""
 
 _NOT_APPLICABLE: Final = "not-applicable"
 _USED: Final = frozenset(("final", "amended", "corrected"))

@@ -16,6 +16,8 @@ from adapters.fhir.elements import (
     codings,
     concept_and_reference,
     human_name,
+    identifier,
+    identifiers,
     label,
     moment,
     number,
@@ -33,6 +35,9 @@ from mappings.code_map import CodeMap, value_set
 Value = Coded | int | str
 
 _INTERNATIONAL: Final = ("http://terminology.hl7.org/", "http://hl7.org/", "https://www.nubc.org/", "urn:ietf:", "urn:iso:")
+INSTITUTION: Final = "urn:oid:2.16.156.10011.1.5"
+"""机构代码 (china/oids.csv)"""
+
 _NAMED: Final = frozenset(("ICD-10", "ICD-10-CM", "ICD-O-3", "SNOMED-CT", "LOINC", "NCIT", "RxNorm", "UCUM"))
 _PHONES: Final = frozenset(("", "phone", "sms", "other"))
 
@@ -256,6 +261,18 @@ def reference_name(spot: Spot) -> str | None:
     return named(spot) or None
 
 
+def institution_code(spot: Spot) -> str | None:
+    """The code of an institution that a Reference leads to or names: its 机构代码 first, else the first identifier it has."""
+    reference = one(spot.content)
+    found = spot.record.resolve(spot.resource, reference, spot.element) if text(reference.get("reference")) else None
+    listed = [identifier(reference.get("identifier"))]
+    if found is not None:
+        listed = [one_of for _, one_of in identifiers(found.body.get("identifier"))]
+    numbers = [known for known in listed if known is not None]
+    best = next((known for known in numbers if known.system == INSTITUTION), numbers[0] if numbers else None)
+    return best.value if best is not None else None
+
+
 def department(spot: Spot) -> Coded | None:
     """A department by a concept, by the words of a reference, or by R5's CodeableReference to a service."""
     codes = spot.codes
@@ -286,6 +303,7 @@ CONVERTERS: Final[dict[str, Converter]] = {
     "deceased": deceased,
     "institution": reference_name,
     "organisation": reference_name,
+    "organisation-code": institution_code,
     "department": department,
 }
 """By the ``type`` of the base table. Other types are read as a whole by readers of their own."""

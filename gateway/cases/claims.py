@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.cases.leaves import place_of
 from gateway.cases.timeline import Timeline
-from gateway.model.facts import Fact, Facts
+from gateway.model.facts import NOTHING, Fact, Facts
 from gateway.model.values import Coded
 
 Leaves = dict[str, "Claim"]
@@ -56,7 +56,11 @@ def _computed(fact: Fact, facts: Facts) -> Claim:
 
 def _whole(claims: Leaves) -> Leaves:
     """Sides of a coded value (``….code``, ``….display``) that were stated one by one become one claim."""
-    sides = [path for path in claims if path.endswith((".code", ".display", ".system")) and place_of(path).member]
+    sides = [
+        path
+        for path, claim in claims.items()
+        if path.endswith((".code", ".display", ".system")) and claim.value != NOTHING and place_of(path).member
+    ]
     for path in sides:
         side, place = claims.pop(path), place_of(path)
         whole = claims.get(place.whole)

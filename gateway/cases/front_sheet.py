@@ -31,11 +31,9 @@ from gateway.cases.leaves import MEMBERS, Place, Unreadable, place_of
 from gateway.cases.lists import Listed
 from gateway.cases.pathology import Pathology
 from gateway.cases.precedence import Precedence, precedence
-from gateway.model.facts import Facts
+from gateway.model.facts import NOTHING, Facts
 from gateway.model.stay import Stay
 from gateway.model.values import Coded
-
-_NONE = "-"
 
 
 class FrontSheet(Struct, frozen=True):
@@ -168,7 +166,7 @@ def settle(claims: Leaves, sheet: FrontSheet | None) -> tuple[list[Supplied], li
     garbled: dict[str, Claim] = {}
     for path, claim in claims.items():
         place = place_of(path)
-        if claim.value == _NONE:
+        if claim.value == NOTHING:
             if sheet is None:
                 garbled[path] = claim
             continue
@@ -202,7 +200,7 @@ def _against(
         noted = _noted(sheet.stay, place)
         if value is None or not _head_holds(rule, path, claims, sheet):
             return
-        stands = noted == _NONE and rule.placeholder_stands and not _wins(rule, claim, sheet)
+        stands = noted == NOTHING and rule.placeholder_stands and not _wins(rule, claim, sheet)
         if noted and rule.conflict != "none":
             findings.append(conflict(path, sheet.name, claim, rule.conflict, taken="file" if stands else "message"))
         if not stands:

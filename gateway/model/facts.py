@@ -16,6 +16,9 @@ from msgspec import Struct, field
 
 from gateway.model.values import Coded, Date, DateTime, Text
 
+NOTHING = "-"
+"""A sender's answer that there is nothing to say of an item; on the front sheet it is printed so."""
+
 Action = Literal["", "add", "update", "delete"]
 """What an action code asks for (DG1-21, PR1-20, RXA-21, ORC-1); empty for a snapshot entry."""
 

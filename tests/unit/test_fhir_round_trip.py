@@ -22,6 +22,7 @@ from adapters.hqms.rows import RowReader
 from conformance.sample.hospital import generate
 from gateway.cases.assembly import Assembled, assemble
 from gateway.cases.leaves import filled
+from gateway.model.facts import NOTHING
 from gateway.model.stay import Diagnoses, Diagnosis, Identity, Part, Patient, Procedure, Procedures, Stay, Tumour
 from gateway.model.values import Coded
 from mappings.layout import layout
@@ -31,8 +32,8 @@ NOT_CARRIED = {
     "organisation.name": "the reader takes the institution from the gateway's settings (dialect: organisation = false)",
     "patient.registered_address.phone": "written, but no front sheet of 2020 has it and the reader has no rule for it",
 }
-"""Leaves that do not come back, and why. Beside them: `Stay.verbatim` (what was no value), `Stay.extras` (no element), provenance (a resource of
-its own), and empty positions in lists (`test_empty_positions_close_up`)."""
+"""Leaves that do not come back, and why. Beside them: of `Stay.verbatim` what was no value (that there is none, ``-``, does come back),
+`Stay.extras` (no element), provenance (a resource of its own), and empty positions in lists (`test_empty_positions_close_up`)."""
 
 APART = {"verbatim", "extras", "provenance"}
 _NEOPLASM = re.compile(r"C|D0|D3[7-9]|D4[0-8]")
@@ -100,7 +101,9 @@ def samples() -> list[Stay]:
 def test_front_sheets_come_back(samples: list[Stay]) -> None:
     """Nothing is lost or changed. What is more: a diagnosis of cancer is read as a tumour, which a front sheet does not have."""
     for stay in samples:
-        before, after = leaves(stay), leaves(read_back(stay).stay)
+        back = read_back(stay).stay
+        before, after = leaves(stay), leaves(back)
+        assert {path for path, said in stay.verbatim.items() if said == NOTHING} == back.verbatim.keys()
         new = {path: after.pop(path) for path in list(after) if path.startswith("tumours[")}
         assert after == {path: value for path, value in before.items() if path not in NOT_CARRIED}
         conditions = [value for path, value in new.items() if path.endswith(".condition")]

@@ -12,6 +12,7 @@ from adapters.fhir.writing.element import UNKNOWN, Element, coded_extension, con
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.strict import Resource
 from adapters.fhir.writing.tumours import observed
+from gateway.model.facts import NOTHING
 from gateway.model.paths import get
 from gateway.model.stay import Stay
 from gateway.model.values import Coded
@@ -24,6 +25,7 @@ _ALLERGIC: Final = "2"
 
 _ALLERGY: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-"
 _NO_ALLERGY: Final = Coded("SNOMED-CT", "716186003", "No known allergy")
+_ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UNITS: Final = {"costs": ("元", "urn:iso:std:iso:4217", "CNY")}
 
 
@@ -80,6 +82,16 @@ def items(stay: Stay, names: Names) -> Iterator[Resource]:
                     **_result(field, value),
                 ),
             }
+
+
+def nothing(stay: Stay, names: Names) -> Iterator[Resource]:
+    """An Observation without value for each item of which the source says that there is nothing to say (``-``)."""
+    for field in layout("2020").fields:
+        if field.path and stay.verbatim.get(field.path) == NOTHING and get(stay, field.path) in (None, []):
+            code = {**concept(Coded("hqms", field.code, field.name_zh)), "text": field.name_zh}
+            absent = concept(Coded(_ABSENT, "not-applicable", "Not Applicable"))
+            made = {"resourceType": "Observation", "id": names.id(field.code), "meta": names.meta}
+            yield {**made, **observed(names, code, "", dataAbsentReason=absent)}
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.fhir.writing.conditions import conditions
 from adapters.fhir.writing.encounter import encounter
-from adapters.fhir.writing.front_sheet import allergy, coverage, items
+from adapters.fhir.writing.front_sheet import allergy, coverage, items, nothing
 from adapters.fhir.writing.medications import medications
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.pathology import pathology
@@ -17,7 +17,8 @@ from gateway.model.stay import Stay
 
 def resources_of(stay: Stay, names: Names, *, withdrawn: bool = False) -> list[Resource]:
     """The resources of one version of a stay: Patient and Encounter first, each strictly validated. ``withdrawn``: its admission was
-    cancelled. What FHIR does not carry (``verbatim``, ``extras``) is left out. Raises `adapters.fhir.writing.strict.NotFhir`."""
+    cancelled. What FHIR does not carry (``extras``, and ``verbatim`` but for ``-``) is
+    left out. Raises `adapters.fhir.writing.strict.NotFhir`."""
     found = conditions(stay, names)
     made = [
         patient(stay, names),
@@ -30,5 +31,6 @@ def resources_of(stay: Stay, names: Names, *, withdrawn: bool = False) -> list[R
         *coverage(stay, names),
         *allergy(stay, names),
         *items(stay, names),
+        *nothing(stay, names),
     ]
     return [strict(resource) for resource in made]
