@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from adapters.fhir.writing.audit_event import audit_event
 from adapters.fhir.writing.names import RESERVED, Names
@@ -41,8 +41,8 @@ _AUDIT: Final = re.compile(r"zb-audit-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: behind resource ``part`` (from 1) of stay ``number``, or behind entry ``number`` of the audit log; (0, 0) is the
-    beginning."""
+    """Where a page begins: behind resource ``part`` (from 1) of stay ``number``, or behind entry ``number`` of the audit log, which is paged
+    up to entry ``part``; (0, 0) is the beginning."""
 
     number: int = 0
     part: int = 0
@@ -122,8 +122,10 @@ class Published:
     def of_audit(
         self, count: int, after: Cursor, *, since: datetime | None, until: datetime | None, actor: str, subject: str
     ) -> Page:
-        """Entries of the audit log, oldest first."""
-        statement = select(AuditEntry).where(col(AuditEntry.seq) > after.number)
+        """Entries of the audit log, oldest first, up to the one that was the last when the first page was asked for: every page that is
+        looked at adds one."""
+        last = after.part or self._session.exec(select(func.max(AuditEntry.seq))).one() or 0
+        statement = select(AuditEntry).where(col(AuditEntry.seq) > after.number, col(AuditEntry.seq) <= last)
         if since is not None:
             statement = statement.where(col(AuditEntry.at) >= since)
         if until is not None:
@@ -134,7 +136,7 @@ class Published:
             statement = statement.where(AuditEntry.subject == subject)
         entries = list(self._session.exec(statement.order_by(col(AuditEntry.seq)).limit(count + 1)))
         more = len(entries) > count
-        return Page([_event(entry) for entry in entries[:count]], Cursor(entries[count - 1].seq) if more else None)
+        return Page([_event(entry) for entry in entries[:count]], Cursor(entries[count - 1].seq, last) if more else None)
 
     # -- inside
 

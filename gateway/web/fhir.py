@@ -77,6 +77,7 @@ class _Gate:
 _gate = _Gate(AT_ONCE)
 
 
+@router.post("/", include_in_schema=False)
 @router.post("", summary="提交 Bundle / hand in a bundle", openapi_extra=_BODY, response_class=Response)
 async def hand_in_bundle(request: Request, gateway: InGateway, caller: Caller) -> Response:
     """``transaction`` (all or nothing) and ``batch`` (each by itself) answer with a Bundle of responses; ``document``, ``message``,

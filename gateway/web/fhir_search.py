@@ -32,7 +32,7 @@ from mappings.cadence import CHINA
 
 router = APIRouter(prefix=PREFIX, tags=["FHIR"])
 
-_CURSOR: Final = re.compile(r"(\d{1,18})\.(\d{1,9})")
+_CURSOR: Final = re.compile(r"(\d{1,18})\.(\d{1,18})")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ALWAYS: Final = ("_count", "_format", "_after")
 
