@@ -31,6 +31,7 @@ _RESTFUL: Final = re.compile(r"(?:(https?://.+)/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.\
 _SEARCH: Final = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _SUBJECTS: Final = ("subject", "patient", "beneficiary", "individual")
 _RESERVED: Final = "zb-"
+_CONTAINERS: Final = frozenset((dict, list))
 
 Action = Literal["put", "create", "delete"]
 
@@ -260,21 +261,24 @@ class _Names:
             )
 
 
-def _references(body: Body) -> Iterator[str | Mapping[str, Any]]:
+def _references(body: Body) -> list[str | dict[str, Any]]:
     """Every literal reference (contained ones left out), and every Reference that has an identifier only."""
+    found: list[str | dict[str, Any]] = []
     waiting: list[Any] = [body]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Mapping):
+        if type(node) is dict:
             reference = node.get("reference")
-            if isinstance(reference, str):
+            if type(reference) is str:
                 if not reference.startswith("#"):
-                    yield reference
-            elif "identifier" in node and isinstance(node["identifier"], Mapping) and "resourceType" not in node:
-                yield node
-            waiting.extend(value for value in node.values() if isinstance(value, (list, Mapping)))
-        else:
-            waiting.extend(value for value in node if isinstance(value, (list, Mapping)))
+                    found.append(reference)
+            elif type(node.get("identifier")) is dict and "resourceType" not in node:
+                found.append(node)
+            node = node.values()
+        for value in node:
+            if type(value) in _CONTAINERS:
+                waiting.append(value)
+    return found
 
 
 def _looked_up(reference: str | Mapping[str, Any]) -> Lookup | None:

@@ -15,7 +15,7 @@ from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.structure import document_faults
 from adapters.fhir.wire import Document
-from gateway.intake.repository import Accepted, Repository
+from gateway.intake.repository import Repository
 
 PIECE_LINES: Final = 500
 PIECE_BYTES: Final = 1 << 20
@@ -71,14 +71,15 @@ def whole(raw: bytes, *, content_type: str = "") -> Piece:
     return Piece(0, raw, None if faults else document, faults)
 
 
-def take_file(repository: Repository, source: str, path: Path, *, longest: int) -> list[Accepted]:
-    """Make everything in a file durable under a source; what became of its pieces. Raises `Overloaded`; then the file can be taken again
-    from its beginning."""
-    taken = []
+def take_file(repository: Repository, source: str, path: Path, *, longest: int) -> int:
+    """Make everything in a file durable under a source; how many of its pieces could be used. Raises `Overloaded`; then the file can be
+    taken again from its beginning."""
+    taken = 0
     for piece in pieces_of(path, longest=longest):
         if piece.document is not None:
             try:
-                taken.append(repository.accept(source, piece.raw, piece.document, peer="folder"))
+                repository.accept(source, piece.raw, piece.document, peer="folder")
+                taken += 1
             except FhirRefused as refusal:
                 repository.refuse(source, piece.raw, refusal, peer="folder")
         if piece.refusal is not None:

@@ -12,7 +12,6 @@ import os
 import secrets
 import tomllib
 import zlib
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -60,7 +59,7 @@ class Vault:
 
     def index(self, *parts: str) -> str:
         """Blind index of an identity: equal identities have equal indexes, nothing else can be learned without the key."""
-        return hmac.new(self._index_key, "\x1f".join(parts).encode(), sha256).hexdigest()
+        return hmac.digest(self._index_key, "\x1f".join(parts).encode(), "sha256").hex()
 
     @classmethod
     def create(cls, path: Path) -> Vault:

@@ -68,8 +68,8 @@ def report(folder: Path, transactions: int = TRANSACTIONS, lines: int = LINES) -
     bulk = [_bulk(folder / str(times), times * lines) for times in (1, 4)]
     return (
         "## FHIR\n\n"
-        f"{transactions} transactions of {ENTRIES} entries ({size / 1024:,.0f} KiB on average; half of them R4 under `urn:uuid`, half R5), each about a stay\n"
-        "of a patient of its own; milliseconds on one core, one after the other. SQLite, WAL, synchronous=FULL, two commits for each; two\n"
+        f"{transactions} transactions of {ENTRIES} entries ({size / 1024:,.0f} KiB on average; R4 under `urn:uuid` and R5), each about a\n"
+        "stay of a patient of its own; milliseconds on one core, one after the other. SQLite, WAL, synchronous=FULL, two commits for each; two\n"
         f"platforms. Load average before and after: {before:.1f}, {os.getloadavg()[0]:.1f}.\n\n"
         + table(("stage", "mean", "p50", "p95", "p99"), rows)
         + "\n\nBulk files (NDJSON, a process of its own): taken until everything is durable, then read into stays.\n\n"
