@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
+from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
@@ -38,6 +39,21 @@ from gateway.store.tables import FhirAwaited, FhirDue, FhirIdentifier, FhirResou
 RESOURCE_PLACE = "fhir_resource.body"
 LONGEST_PARAMETERS = 500
 """Values in one ``IN`` clause."""
+
+# What every message asks of the ledger is put together once: that takes SQLAlchemy longer than SQLite takes to answer.
+_GIVEN: BindParameter[Any] = bindparam("indexes", expanding=True)
+_DIGESTS = select(InboundMessage.digest).where(
+    InboundMessage.source == bindparam("source"),
+    InboundMessage.control_id == bindparam("control_id"),
+    InboundMessage.state != "refused",
+)
+_KNOWN = sql_select(
+    *(col(c) for c in (FhirResource.index, FhirResource.id, FhirResource.version, FhirResource.digest, FhirResource.record)),
+    col(FhirResource.deleted),
+    col(FhirResource.sealed_body),
+).where(col(FhirResource.index).in_(_GIVEN))
+_IDS = select(FhirResource.index, FhirResource.id).where(col(FhirResource.index).in_(_GIVEN))
+_AWAITING = select(FhirAwaited.record).where(col(FhirAwaited.index).in_(_GIVEN))
 
 
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,6 +113,18 @@ class _Known:
     sealed: bytes
 
 
+@dataclass(slots=True)
+class _Plan:
+    """What a message changes. Resources are named by their blind index; ``before`` are those that had a row already."""
+
+    before: frozenset[str]
+    answers: list[Answered] = field(default_factory=list)
+    due: set[str] = field(default_factory=set)
+    fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    identified: dict[str, Sequence[Lookup]] = field(default_factory=dict)
+
+
 class Repository:
     """The current FHIR resources of all sources. ``has_room`` says whether more may be taken."""
 
@@ -150,6 +178,7 @@ class _Storing:
         self._ledger = ledger
         self._vault = ledger.vault
         self._source = source
+        self._indexes: dict[tuple[str, ...], str] = {}
 
     def accept(self, raw: bytes, document: Document, base: str, peer: str) -> Accepted:
         digest = hashlib.sha256(raw).hexdigest()
@@ -160,33 +189,28 @@ class _Storing:
         if digest in before:
             record(self._session, Event("message.repeated", f"source:{self._source}", {"digest": digest[:16]}))
             return Accepted(0, True, tuple(_unchanged(change, known.get(self._index(change.key))) for change in made))
+        plan = self._plan(made, document, known)
+        due = (plan.due | self._awaiting(plan.identified) | self._move_logical(made)) - {""}
         row = _message(
             self._source, raw, self._ledger, peer=peer, control_id=control_id, event=_event(document), again=bool(before)
         )
+        if not due:
+            row.state, row.note = "ignored", "消息中没有属于患者的新内容"
+        row.lane = next(iter(due)) if len(due) == 1 else ""
         self._session.add(row)
         self._session.flush()
         assert row.id is not None, "a stored row has a number"
-        answers, due = self._store(row.id, made, document, known)
+        self._write(row.id, plan)
         if due:
             self._session.execute(insert(FhirDue), [{"message_id": row.id, "record": one} for one in sorted(due)])
-            row.lane = next(iter(due)) if len(due) == 1 else ""
-        else:
-            row.state, row.note = "ignored", "消息中没有属于患者的新内容"
-        self._session.add(row)
-        record(self._session, Event("message.received", row.name, {"source": self._source, "resources": len(answers)}))
-        return Accepted(row.id, False, tuple(answers))
+        record(self._session, Event("message.received", row.name, {"source": self._source, "resources": len(plan.answers)}))
+        return Accepted(row.id, False, tuple(plan.answers))
 
-    def _store(
-        self, message: int, made: Sequence[Change], document: Document, known: dict[str, _Known]
-    ) -> tuple[list[Answered], set[str]]:
-        """Put and delete; what became of each change, and the records that are due."""
-        at = now()
-        fresh: list[dict[str, Any]] = []
-        changed: list[dict[str, Any]] = []
-        identified: dict[str, Sequence[Lookup]] = {}
-        answers: list[Answered] = []
-        due: set[str] = set()
-        received = _china_now()
+    def _plan(self, made: Sequence[Change], document: Document, known: dict[str, _Known]) -> _Plan:
+        """What becomes of each change: what is put and deleted, and the records that are due."""
+        plan = _Plan(frozenset(known))
+        answers, due = plan.answers, plan.due
+        at, received = now(), _china_now()
         for change in made:
             index = self._index(change.key)
             row = known.get(index)
@@ -196,7 +220,7 @@ class _Storing:
                     answers.append(Answered(change, 204, row.version if row is not None else 0))
                     continue
                 row.version, row.deleted = row.version + 1, True
-                changed.append(_update(row, message, at))
+                plan.changed.append(_update(row, at))
                 due.add(row.record)
                 answers.append(Answered(change, 204, row.version))
                 continue
@@ -227,24 +251,21 @@ class _Storing:
                 answers.append(Answered(change, 200, row.version, stale=True))
                 continue
             sealed = self._vault.seal(msgspec.msgpack.encode(body), RESOURCE_PLACE)
-            identified[index] = change.identifiers
+            plan.identified[index] = change.identifiers
             due.add(owner)
             if row is None:
                 answers.append(Answered(change, 201, 1))
-                fresh.append(
-                    {
-                        "source": self._source,
-                        "index": index,
-                        "record": owner,
-                        "kind": change.entry.kind,
-                        "version": 1,
-                        "message_id": message,
-                        "deleted": False,
-                        "digest": digest,
-                        "updated_at": at,
-                        "sealed_body": sealed,
-                    }
-                )
+                plan.fresh[index] = {
+                    "source": self._source,
+                    "index": index,
+                    "record": owner,
+                    "kind": change.entry.kind,
+                    "version": 1,
+                    "deleted": False,
+                    "digest": digest,
+                    "updated_at": at,
+                    "sealed_body": sealed,
+                }
                 known[index] = _Known(0, 1, digest, owner, False, sealed)
                 continue
             self._same_person(change, row)
@@ -252,38 +273,33 @@ class _Storing:
             row.version, row.digest, row.record, row.deleted, row.sealed = row.version + 1, digest, owner, False, sealed
             answers.append(Answered(change, 200, row.version))
             if row.id:
-                changed.append(_update(row, message, at))
+                plan.changed.append(_update(row, at))
             else:  # the same resource twice in one message: the last one counts
-                fresh = [one if one["index"] != index else {**one, "digest": digest, "sealed_body": sealed} for one in fresh]
-        if fresh:
-            self._session.execute(insert(FhirResource), fresh)
-        if changed:
-            self._session.execute(update(FhirResource), changed)
-        if identified:
-            self._identify(identified)
-            due |= self._awaiting(identified)
-        due |= self._move_logical(made)
-        due.discard("")
-        return answers, due
+                plan.fresh[index] |= {"digest": digest, "sealed_body": sealed}
+        return plan
 
     # -- looking up
 
+    def _blind(self, *parts: str) -> str:
+        """A blind index; those of a bundle are asked for again and again."""
+        found = self._indexes.get(parts)
+        if found is None:
+            found = self._indexes[parts] = self._vault.index(parts[0], self._source, *parts[1:])
+        return found
+
     def _index(self, key: str) -> str:
-        return self._vault.index("fhir", self._source, key)
+        return self._blind("fhir", key)
 
     def _record_index(self, key: str) -> str:
-        return self._vault.index("fhir-record", self._source, key) if key else ""
+        return self._blind("fhir-record", key) if key else ""
 
     def _identifier_index(self, lookup: Lookup) -> str:
-        return self._vault.index("fhir-identifier", self._source, *lookup)
+        return self._blind("fhir-identifier", *lookup)
 
     def _digests(self, control_id: str) -> set[str]:
         if not control_id:
             return set()
-        statement = select(InboundMessage.digest).where(
-            InboundMessage.source == self._source, InboundMessage.control_id == control_id, InboundMessage.state != "refused"
-        )
-        return set(self._session.exec(statement))
+        return set(self._session.exec(_DIGESTS, params={"source": self._source, "control_id": control_id}))
 
     def _found(self, wanted: Iterable[Lookup]) -> dict[Lookup, list[str]]:
         """The keys of the current resources that have these identifiers."""
@@ -302,8 +318,8 @@ class _Storing:
     def _known(self, keys: Iterable[str]) -> dict[str, _Known]:
         found: dict[str, _Known] = {}
         for piece in pieces({self._index(key) for key in keys}):
-            for row in self._session.exec(select(FhirResource).where(col(FhirResource.index).in_(piece))):
-                found[row.index] = _Known(row.id or 0, row.version, row.digest, row.record, row.deleted, row.sealed_body)
+            for index, *row in self._session.execute(_KNOWN, {"indexes": piece}):
+                found[index] = _Known(*row)
         return found
 
     def _newer(self, row: _Known, stated: str) -> bool:
@@ -317,8 +333,7 @@ class _Storing:
         """A sender that uses one fullUrl for several people would turn one patient into another. Raises `FhirRefused`."""
         if not change.by_uuid or change.entry.kind != "Patient" or not change.identifiers or not row.id:
             return
-        statement = select(FhirIdentifier.index).where(FhirIdentifier.resource_id == row.id)
-        before = set(self._session.exec(statement))
+        before = set(self._session.exec(select(FhirIdentifier.index).where(FhirIdentifier.resource_id == row.id)))
         if before and before.isdisjoint(self._identifier_index(lookup) for lookup in change.identifiers):
             where = f"Bundle.{change.entry.place}.fullUrl"
             message, english = "同一个 fullUrl 先后用于不同的患者，未采用", "one fullUrl for different patients"
@@ -328,9 +343,19 @@ class _Storing:
 
     # -- writing
 
-    def _identify(self, identified: Mapping[str, Sequence[Lookup]]) -> None:
-        ids = self._ids(identified)
-        for piece in pieces(ids.values()):
+    def _write(self, message: int, plan: _Plan) -> None:
+        """Carry out a plan for a stored message."""
+        if plan.fresh:
+            self._session.execute(insert(FhirResource), [{**row, "message_id": message} for row in plan.fresh.values()])
+        if plan.changed:
+            self._session.execute(update(FhirResource), [{**row, "message_id": message} for row in plan.changed])
+        if plan.identified:
+            self._identify(plan.identified, plan.before)
+
+    def _identify(self, identified: Mapping[str, Sequence[Lookup]], before: Set[str]) -> None:
+        """Write down the identifiers of resources, in place of those of the ones that were there ``before``."""
+        ids = self._ids(index for index, said in identified.items() if said or index in before)
+        for piece in pieces(ids[index] for index in ids.keys() & before):
             self._session.execute(delete(FhirIdentifier).where(col(FhirIdentifier.resource_id).in_(piece)))
         rows = [
             {"index": self._identifier_index(lookup), "resource_id": ids[index]}
@@ -343,16 +368,17 @@ class _Storing:
     def _ids(self, indexes: Iterable[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         for piece in pieces(indexes):
-            statement = select(FhirResource.index, FhirResource.id).where(col(FhirResource.index).in_(piece))
-            found.update((index, id or 0) for index, id in self._session.exec(statement))
+            found.update((index, id) for index, id in self._session.execute(_IDS, {"indexes": piece}))
         return found
 
     def _awaiting(self, indexes: Iterable[str]) -> set[str]:
         """Records that referred to one of these resources before it was there."""
         found: set[str] = set()
         for piece in pieces(indexes):
-            found.update(self._session.exec(select(FhirAwaited.record).where(col(FhirAwaited.index).in_(piece))))
-            self._session.execute(delete(FhirAwaited).where(col(FhirAwaited.index).in_(piece)))
+            records = set(self._session.exec(_AWAITING, params={"indexes": piece}))
+            if records:
+                self._session.execute(delete(FhirAwaited).where(col(FhirAwaited.index).in_(piece)))
+                found |= records
         return found
 
     def _move_logical(self, made: Sequence[Change]) -> set[str]:
@@ -438,7 +464,7 @@ def _unchanged(change: Change, row: _Known | None) -> Answered:
     return Answered(change, 204 if change.action == "delete" else 200, row.version if row is not None else 0)
 
 
-def _update(row: _Known, message: int, at: dt.datetime) -> dict[str, Any]:
+def _update(row: _Known, at: dt.datetime) -> dict[str, Any]:
     return {
         "id": row.id,
         "version": row.version,
@@ -446,6 +472,5 @@ def _update(row: _Known, message: int, at: dt.datetime) -> dict[str, Any]:
         "record": row.record,
         "deleted": row.deleted,
         "sealed_body": row.sealed,
-        "message_id": message,
         "updated_at": at,
     }

@@ -51,6 +51,7 @@ class Ledger:
         self.vault = vault
         self._lock = lock
         self._writer = threading.RLock()
+        self._writing = engine.execution_options(writing=True)
 
     @classmethod
     def open(cls, url: str, vault: Vault) -> Ledger:
@@ -100,7 +101,7 @@ class Ledger:
         """Bring the schema to the newest revision."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._writer, self.engine.execution_options(writing=True).connect() as connection:
+        with self._writer, self._writing.connect() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
@@ -108,7 +109,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A writing transaction: all or nothing, one at a time."""
-        with self._writer, Session(self.engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
+        with self._writer, Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
