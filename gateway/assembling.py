@@ -195,6 +195,7 @@ class Assembler:
                 said[0].facts.append(Fact("organisation.name", source.organisation_name, SETTINGS))
         for part in desk.known.parts([*kept.numbers, -min(kept.numbers)]):
             by_part.setdefault(part, [])
+        desk.known.look_ahead([(facts, source.organisation) for said in by_part.values() for facts in said])
         decisions = (desk.restate(part, said, source.organisation) for part, said in by_part.items())
         return [decision for decision in decisions if decision is not None]
 

@@ -27,6 +27,8 @@ from gateway.store.tables import AuditEntry
 GENESIS = hashlib.sha256(b"zhibao audit log").hexdigest()
 FORMAT = "zhibao-audit-1"
 
+_LAST = select(AuditEntry.seq, AuditEntry.hash).order_by(col(AuditEntry.seq).desc()).limit(1)
+
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -56,8 +58,7 @@ def record(session: Session, *events: Event) -> None:
     """Append events to the log inside the caller's writing transaction (there is one writer, so the order is certain)."""
     if not events:
         return
-    last = session.exec(select(AuditEntry).order_by(col(AuditEntry.seq).desc()).limit(1)).first()
-    seq, previous = (last.seq, last.hash) if last is not None else (0, GENESIS)
+    seq, previous = session.exec(_LAST).first() or (0, GENESIS)
     at = now()
     rows = []
     for item in events:

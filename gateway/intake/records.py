@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sqlalchemy import delete
-from sqlmodel import Session, col, or_, select
+from sqlalchemy import bindparam, delete, or_
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select
 
 from adapters.fhir import json_text
 from adapters.fhir.record import Record
@@ -18,8 +20,50 @@ from gateway.store.vault import Vault
 _FURTHEST = 3
 """How many references away from the patient's own resources others are fetched (role of a practitioner of an organisation)."""
 
-_OTHERS = ("Patient", "RelatedPerson")
+_OTHERS = ("Patient",)
 """Kinds that may be looked at in another patient's record: those that say who is who."""
+
+# Put together once, see `gateway.intake.repository`.
+_ROWS = sql_select(
+    col(FhirResource.id),
+    col(FhirResource.message_id),
+    col(FhirResource.source),
+    col(FhirResource.record),
+    col(FhirResource.kind),
+    col(FhirResource.deleted),
+    col(FhirResource.sealed_body),
+).order_by(col(FhirResource.id))
+_OF_RECORD = _ROWS.where(col(FhirResource.record) == bindparam("record"))
+_OF_OTHERS = _ROWS.where(
+    col(FhirResource.index).in_(bindparam("indexes", expanding=True)),
+    col(FhirResource.deleted).is_(False),
+    or_(col(FhirResource.record) == "", col(FhirResource.kind).in_(_OTHERS)),
+)
+_DUE = (
+    select(FhirDue.message_id, FhirDue.record)
+    .where(col(FhirDue.message_id).in_(bindparam("messages", expanding=True)))
+    .order_by(col(FhirDue.message_id), col(FhirDue.record))
+)
+_SETTLED = (
+    delete(FhirDue)
+    .where(col(FhirDue.message_id).in_(bindparam("messages", expanding=True)))
+    .execution_options(synchronize_session=False)
+)
+_AWAITED_NO_MORE = (
+    delete(FhirAwaited).where(col(FhirAwaited.record) == bindparam("record")).execution_options(synchronize_session=False)
+)
+
+
+class _Row(NamedTuple):
+    """A resource as it is read from the ledger."""
+
+    id: int
+    message_id: int
+    source: str
+    record: str
+    kind: str
+    deleted: bool
+    sealed_body: bytes
 
 
 @dataclass
@@ -54,23 +98,22 @@ class Records:
         """The records that messages made due, by message."""
         found: dict[int, list[str]] = {}
         for piece in pieces(messages):
-            statement = select(FhirDue.message_id, FhirDue.record).where(col(FhirDue.message_id).in_(piece))
-            for message, index in self._session.exec(statement.order_by(col(FhirDue.message_id), col(FhirDue.record))):
+            for message, index in self._session.exec(_DUE, params={"messages": piece}):
                 found.setdefault(message, []).append(index)
         return found
 
     def settled(self, messages: Iterable[int]) -> None:
         """What these messages made due is done."""
         for piece in pieces(messages):
-            self._session.execute(delete(FhirDue).where(col(FhirDue.message_id).in_(piece)))
+            self._session.execute(_SETTLED, {"messages": piece})
 
     def read(self, index: str) -> Kept:
         """One record as it is now."""
         kept = Kept(index)
         wanted: dict[str, None] = {}
-        for row in self._session.exec(select(FhirResource).where(FhirResource.record == index).order_by(col(FhirResource.id))):
+        for row in map(_Row._make, self._session.execute(_OF_RECORD, {"record": index})):
             kept.source = row.source
-            kept.numbers.append(row.id or 0)
+            kept.numbers.append(row.id)
             stored = opened(self._vault.open(row.sealed_body, RESOURCE_PLACE))
             kept.patient = stored.record if row.kind == "Patient" or not kept.patient else kept.patient
             if not row.deleted:
@@ -84,7 +127,7 @@ class Records:
 
     def wait_for(self, kept: Kept, keys: Iterable[str]) -> None:
         """Note what a record refers to in vain: when it comes, the record is due again."""
-        self._session.execute(delete(FhirAwaited).where(col(FhirAwaited.record) == kept.index))
+        self._session.execute(_AWAITED_NO_MORE, {"record": kept.index})
         rows = [{"index": self._vault.index("fhir", kept.source, key), "record": kept.index} for key in sorted(set(keys))]
         upsert_awaited(self._session, rows)
 
@@ -92,15 +135,11 @@ class Records:
         """Resources of nobody in particular; what they refer to."""
         wanted: dict[str, None] = {}
         for piece in pieces(self._vault.index("fhir", kept.source, key) for key in keys):
-            allowed = or_(FhirResource.record == "", col(FhirResource.kind).in_(_OTHERS))
-            statement = select(FhirResource).where(
-                col(FhirResource.index).in_(piece), col(FhirResource.deleted).is_(False), allowed
-            )
-            for row in self._session.exec(statement.order_by(col(FhirResource.id))):
+            for row in map(_Row._make, self._session.execute(_OF_OTHERS, {"indexes": piece})):
                 self._take(kept, row, opened(self._vault.open(row.sealed_body, RESOURCE_PLACE)), wanted)
         return wanted
 
-    def _take(self, kept: Kept, row: FhirResource, stored: Stored, wanted: dict[str, None]) -> None:
+    def _take(self, kept: Kept, row: _Row, stored: Stored, wanted: dict[str, None]) -> None:
         kept.resources[stored.key] = Resource(
             stored.key,
             json_text.decode(stored.raw),
@@ -111,5 +150,5 @@ class Records:
             stored.place,
         )
         if row.record == kept.index:
-            kept.rows[stored.key] = row.id or 0
+            kept.rows[stored.key] = row.id
         wanted.update(dict.fromkeys(stored.references))

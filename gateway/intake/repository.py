@@ -48,11 +48,21 @@ _DIGESTS = select(InboundMessage.digest).where(
     InboundMessage.state != "refused",
 )
 _KNOWN = sql_select(
-    *(col(c) for c in (FhirResource.index, FhirResource.id, FhirResource.version, FhirResource.digest, FhirResource.record)),
+    col(FhirResource.index),
+    col(FhirResource.id),
+    col(FhirResource.version),
+    col(FhirResource.digest),
+    col(FhirResource.record),
     col(FhirResource.deleted),
     col(FhirResource.sealed_body),
 ).where(col(FhirResource.index).in_(_GIVEN))
 _IDS = select(FhirResource.index, FhirResource.id).where(col(FhirResource.index).in_(_GIVEN))
+_MOVED = (
+    update(FhirResource)
+    .where(col(FhirResource.record).in_(_GIVEN))
+    .values(record=bindparam("own"))
+    .execution_options(synchronize_session=False)
+)
 _AWAITING = select(FhirAwaited.record).where(col(FhirAwaited.index).in_(_GIVEN))
 
 
@@ -389,8 +399,7 @@ class _Storing:
                 continue
             own = self._record_index(change.key)
             former = [self._record_index(logical_key(lookup)) for lookup in change.identifiers]
-            those = col(FhirResource.record).in_([index for index in former if index != own])
-            result = self._session.execute(update(FhirResource).where(those).values(record=own))
+            result = self._session.execute(_MOVED, {"own": own, "indexes": [index for index in former if index != own]})
             if result.rowcount:  # type: ignore[attr-defined]
                 moved.add(own)
         return moved
