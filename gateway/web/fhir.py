@@ -7,12 +7,12 @@ leaves, what cannot is kept with the reason. Reading it is the assembler's work,
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from adapters.fhir import wire
@@ -20,15 +20,19 @@ from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.resource import USED
 from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
+from gateway.access.scopes import Action
 from gateway.intake.repository import Accepted, Answered, with_version
 from gateway.model.errors import Forbidden, NotFound, TooManyRequests
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
-from gateway.web.clients import Caller
-from gateway.web.outcomes import JSON, PREFIX, XML, fhir, outcome
+from gateway.web.clients import Caller, Party
+from gateway.web.outcomes import JSON, PREFIX, REFUSED, XML, described, fhir, outcome
 from gateway.web.requests import InGateway
 
-router = APIRouter(prefix=PREFIX, tags=["FHIR"])
+router = APIRouter(prefix=PREFIX, tags=["FHIR"], responses=REFUSED)
+
+Kind = Annotated[str, Path(json_schema_extra={"enum": sorted(USED)})]
+"""A type of resource that is taken in."""
 
 AT_ONCE: Final = 32
 """Requests that are worked on at the same time; more are asked to come again."""
@@ -38,6 +42,11 @@ LONGEST_KEPT: Final = 1 << 30
 
 _MEDIA = ("", JSON, XML, "application/json", "application/xml", "text/json", "text/xml")
 _BODY = {"requestBody": {"content": {JSON: {"schema": {"type": "object"}}, XML: {"schema": {"type": "string"}}}, "required": True}}
+_ANSWERED = described("Bundle 或 OperationOutcome / a bundle of responses, or an OperationOutcome", 200)
+_STORED = described("保存的资源 / the resource as stored", 200, 201)
+_ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {"POST": ("c",), "PUT": ("u",), "DELETE": ("d",), "GET": (), "HEAD": ()}
+"""What an entry's method needs; entries of bundles without requests make resources and replace them."""
+
 _REASONS: Final = {
     200: "200 OK",
     201: "201 Created",
@@ -78,18 +87,17 @@ _gate = _Gate(AT_ONCE)
 
 
 @router.post("/", include_in_schema=False)
-@router.post("", summary="提交 Bundle / hand in a bundle", openapi_extra=_BODY, response_class=Response)
+@router.post("", summary="提交 Bundle / hand in a bundle", openapi_extra=_BODY, responses=_ANSWERED, response_class=Response)
 async def hand_in_bundle(request: Request, gateway: InGateway, caller: Caller) -> Response:
     """``transaction`` (all or nothing) and ``batch`` (each by itself) answer with a Bundle of responses; ``document``, ``message``,
     ``collection``, ``searchset`` and ``history`` with an OperationOutcome. The message is durable before a 2xx."""
-    caller.demand("Bundle", "c")
     with _gate.inside():
         handed = await _handed_in(request, gateway, caller.source)
-        return await run_in_threadpool(_take_bundle, request, gateway, handed)
+        return await run_in_threadpool(_take_bundle, request, gateway, handed, caller)
 
 
-@router.post("/{kind}", summary="新建资源 / create a resource", openapi_extra=_BODY, response_class=Response)
-async def create(kind: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+@router.post("/{kind}", summary="新建资源 / create a resource", openapi_extra=_BODY, responses=_STORED, response_class=Response)
+async def create(kind: Kind, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """With ``If-None-Exist: identifier=system|value`` nothing is made where there is one already."""
     _used(kind)
     caller.demand(kind, "c")
@@ -99,8 +107,10 @@ async def create(kind: str, request: Request, gateway: InGateway, caller: Caller
         return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "POST", kind, condition)
 
 
-@router.put("/{kind}", summary="按标识更新资源 / conditional update", openapi_extra=_BODY, response_class=Response)
-async def update_by_identifier(kind: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+@router.put(
+    "/{kind}", summary="按标识更新资源 / conditional update", openapi_extra=_BODY, responses=_STORED, response_class=Response
+)
+async def update_by_identifier(kind: Kind, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """``PUT Patient?identifier=system|value``."""
     _used(kind)
     caller.demand(kind, "u")
@@ -110,8 +120,8 @@ async def update_by_identifier(kind: str, request: Request, gateway: InGateway, 
         return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "PUT", url, "")
 
 
-@router.put("/{kind}/{id}", summary="更新资源 / update a resource", openapi_extra=_BODY, response_class=Response)
-async def update(kind: str, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+@router.put("/{kind}/{id}", summary="更新资源 / update a resource", openapi_extra=_BODY, responses=_STORED, response_class=Response)
+async def update(kind: Kind, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """Also makes one under this id."""
     _used(kind)
     caller.demand(kind, "u")
@@ -121,7 +131,7 @@ async def update(kind: str, id: str, request: Request, gateway: InGateway, calle
 
 
 @router.delete("/{kind}/{id}", status_code=204, summary="撤回资源 / withdraw a resource", response_class=Response)
-def withdraw(kind: str, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+def withdraw(kind: Kind, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """What was derived from it is taken back."""
     _used(kind)
     caller.demand(kind, "d")
@@ -183,11 +193,12 @@ async def _keep_too_long(gateway: Gateway, source: str, begun: bytes, stream: An
     raise refusal
 
 
-def _take_bundle(request: Request, gateway: Gateway, handed: HandedIn) -> Response:
+def _take_bundle(request: Request, gateway: Gateway, handed: HandedIn, caller: Party) -> Response:
     try:
         document = wire.read(handed.raw, content_type=handed.content_type)
         if document.kind != "Bundle":
             raise _refused("not-a-bundle", "invalid", "此地址只接收 Bundle；单个资源请发送到 /fhir/类型", "only bundles here", 422)
+        _demand_each(caller, document)
         document, faulty = _checked(document)
         accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
     except FhirRefused as refusal:
@@ -220,9 +231,21 @@ def _take_resource(
         return Response(status_code=answer.status, headers=headers)
     if answer.stale:
         return fhir(request, outcome([_stale_note()]), status=answer.status, headers=headers)
+    if answer.status == 200:
+        there = gateway.repository.current(handed.source, answer.change.key)
+        assert there is not None, "what was answered is there"
+        return fhir(request, there.body, headers=headers, release=there.release)
     body = dict(entry.body)
     body["id"] = answer.change.key.rpartition("/")[2]
     return fhir(request, with_version(body, answer.version, now()), status=answer.status, headers=headers)
+
+
+def _demand_each(caller: Party, document: Document) -> None:
+    """The caller needs a right for every entry. Raises `Forbidden`. Types that we only keep with the message need none."""
+    for entry in document.entries:
+        kind = entry.kind or entry.url.partition("?")[0].rpartition("/")[0].rpartition("/")[2] or entry.url.partition("?")[0]
+        for action in _ACTIONS.get(entry.method, ("c", "u")) if kind in USED else ():
+            caller.demand(kind, action)
 
 
 def _checked(document: Document) -> tuple[Document, dict[int, list[Issue]]]:

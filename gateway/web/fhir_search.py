@@ -9,49 +9,58 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.resource import USED
 from adapters.fhir.writing.names import RESERVED
 from adapters.fhir.writing.strict import Resource
 from gateway.audit.log import Event, record
-from gateway.model.errors import NotFound
+from gateway.model.errors import Forbidden, NotFound
 from gateway.published import Cursor, Page, Published, stay_of
 from gateway.runtime import Gateway
 from gateway.web.capability import capability_statement
-from gateway.web.clients import Caller
+from gateway.web.clients import Caller, Party
 from gateway.web.fhir import base_of, source_of
-from gateway.web.outcomes import PREFIX, fhir
+from gateway.web.outcomes import PREFIX, REFUSED, described, fhir
 from gateway.web.requests import InGateway
 from gateway.web.searches import LARGEST_PAGE, PAGE, SEARCHES
 from mappings.cadence import CHINA
 
-router = APIRouter(prefix=PREFIX, tags=["FHIR"])
+router = APIRouter(prefix=PREFIX, tags=["FHIR"], responses=REFUSED)
 
 _CURSOR: Final = re.compile(r"(\d{1,18})\.(\d{1,18})")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ALWAYS: Final = ("_count", "_format", "_after")
 
+Readable = Annotated[str, Path(json_schema_extra={"enum": sorted(USED | SEARCHES.keys())})]
+Searchable = Annotated[str, Path(json_schema_extra={"enum": sorted(SEARCHES)})]
+"""Types of resources that can be read, and searched for."""
 
-@router.get("/metadata", summary="能力声明 / CapabilityStatement", response_class=Response)
+_STATED = described("能力声明 / the statement", 200, kind="CapabilityStatement")
+_READ = described("资源 / the resource", 200)
+_FOUND = described("检索结果，分页 / a page of what was found", 200, kind="Bundle")
+
+
+@router.get("/metadata", summary="能力声明 / CapabilityStatement", responses=_STATED, response_class=Response)
 def metadata(request: Request) -> Response:
     """What this server does; nobody has to sign in to read it."""
     return fhir(request, capability_statement(base_of(request)))
 
 
-@router.get("/{kind}/{id}", summary="读取资源 / read a resource", response_class=Response)
-def read(kind: str, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+@router.get("/{kind}/{id}", summary="读取资源 / read a resource", responses=_READ, response_class=Response)
+def read(kind: Readable, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """A resource as its source sent it, or one of ours (``zb-…``)."""
     if kind not in USED and kind not in SEARCHES:
         raise _refused("not-used", "not-supported", "本网关没有这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
     caller.demand(kind, "r")
+    _demand_oversight(kind, caller)
     if id.startswith(RESERVED):
         with gateway.ledger.write() as session:
-            found = _published(gateway, session, request).read(kind, id)
+            found = _published(gateway, session, request, caller).read(kind, id)
             record(session, Event("fhir.read", f"{kind}/{id}", {"found": found is not None}, caller.name))
         if found is None:
             raise NotFound("没有这个资源", english="no such resource")
@@ -65,15 +74,16 @@ def read(kind: str, id: str, request: Request, gateway: InGateway, caller: Calle
     return fhir(request, handed_in.body, headers=headers, release=handed_in.release)
 
 
-@router.get("/{kind}", summary="检索 / search", response_class=Response)
-def search(kind: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
+@router.get("/{kind}", summary="检索 / search", responses=_FOUND, response_class=Response)
+def search(kind: Searchable, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """Patient, Encounter, Condition and Provenance of canonical stays, AuditEvent of the audit log; page by page, in R4."""
     if kind not in SEARCHES:
         raise _refused("not-searched", "not-supported", "这种资源不能检索，见 /fhir/metadata", "see /fhir/metadata", 404)
     caller.demand(kind, "s")
+    _demand_oversight(kind, caller)
     asked = _asked(kind, request)
     with gateway.ledger.write() as session:
-        page = _page(kind, asked, _published(gateway, session, request))
+        page = _page(kind, asked, _published(gateway, session, request, caller))
         record(
             session,
             Event("fhir.searched", kind, {"by": sorted(asked.keys() - set(_ALWAYS)), "found": len(page.resources)}, caller.name),
@@ -177,9 +187,21 @@ def _moments(text: str) -> tuple[datetime, datetime]:
     return start, start + timedelta(seconds=1)
 
 
-def _published(gateway: Gateway, session: Any, request: Request) -> Published:
+def _published(gateway: Gateway, session: Any, request: Request, caller: Party) -> Published:
+    """What a caller may look at: a client that sends for a source sees the stays of its institution only."""
     organisations = (source.organisation for source in gateway.settings.sources.values())
-    return Published(session, gateway.vault, base_of(request), organisations)
+    own = gateway.settings.sources.get(caller.source) if caller.source else None
+    return Published(session, gateway.vault, base_of(request), organisations, within=own.organisation if own is not None else "")
+
+
+def _demand_oversight(kind: str, caller: Party) -> None:
+    """The audit log speaks of all sources. Raises `Forbidden` for a client that sends for one."""
+    if kind == "AuditEvent" and caller.source:
+        raise Forbidden(
+            "审计日志只供没有绑定来源的客户端查看",
+            action="请管理员登记一个不带 --source 的客户端",
+            english="the audit log is not for clients of a single source",
+        )
 
 
 def _refused(reason: str, code: str, message: str, english: str, status: int) -> FhirRefused:

@@ -30,6 +30,20 @@ _CODES: Final = {
 }
 """FHIR's IssueType by HTTP status."""
 
+Answers = dict[int | str, dict[str, Any]]
+"""Answers of an operation as OpenAPI describes them, by status."""
+
+
+def described(description: str, *statuses: int | str, kind: str = "") -> Answers:
+    """Answers that are a resource, of a ``kind`` where it is always the same."""
+    said = {"type": "string", **({"const": kind} if kind else {})}
+    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": said}}
+    content = {JSON: {"schema": schema}, XML: {"schema": {"type": "string"}}}
+    return {status: {"description": description, "content": content} for status in statuses}
+
+
+REFUSED: Final = described("没有照办，原因见内容 / refused, and why", "4XX", 503, kind="OperationOutcome")
+
 
 def fhir(
     request: Request,

@@ -45,6 +45,16 @@ State = Literal["received", "assembled", "waiting", "ignored", "refused", "parke
 OPEN: Final = ("received", "waiting", "parked")
 """States in which something is still to happen to a message."""
 
+_TEXT = {"schema": {"type": "string"}}
+_ACKNOWLEDGED: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": said, "content": {HL7: _TEXT, "application/json": {"schema": {}}}}
+    for status, said in (
+        (200, "全部接收 / all accepted"),
+        (422, "有消息不能使用 / some cannot be used"),
+        (503, "有消息没有保存，请整批重发 / some were not stored: send all again"),
+    )
+}
+
 _BATCH = re.compile(rb"(?:\A|[\r\n\x0b])BHS([^\r\n]*)")
 _CODE = re.compile(rb"\rMSA[^\r]([AC][AER])")
 
@@ -56,6 +66,7 @@ _CODE = re.compile(rb"\rMSA[^\r]([AC][AER])")
     "/v2/{source}",
     summary="提交 HL7 v2 消息：一条、多条或一个批次 / hand in HL7 v2 messages",
     response_class=Response,
+    responses=_ACKNOWLEDGED,
     openapi_extra={"requestBody": {"content": {HL7: {"schema": {"type": "string", "format": "binary"}}}, "required": True}},
 )
 async def hand_in(source: str, request: Request, gateway: InGateway, actor: Actor) -> Response:  # noqa: ARG001 - signed in
