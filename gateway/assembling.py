@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
@@ -45,6 +45,17 @@ TOGETHER = 300
 
 _OURS = frozenset(("failed", "no-source"))
 """Reasons that lie with us: such a message is parked and can be tried again."""
+
+_RECEIVED = (
+    select(InboundMessage.id, InboundMessage.source, InboundMessage.sealed_raw)
+    .where(InboundMessage.state == "received")
+    .order_by(col(InboundMessage.id))
+)
+_PARKED = (
+    select(InboundMessage.lane)
+    .where(col(InboundMessage.lane).in_(bindparam("lanes", expanding=True)), InboundMessage.state == "parked")
+    .distinct()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +92,7 @@ class Assembler:
 
     def _run(self, limit: int) -> int:
         with self.ledger.read() as session:
-            statement = select(InboundMessage.id, InboundMessage.source, InboundMessage.sealed_raw).where(
-                InboundMessage.state == "received"
-            )
-            rows = list(session.exec(statement.order_by(col(InboundMessage.id)).limit(limit)))
+            rows = list(session.exec(_RECEIVED.limit(limit)))
             due = Records(session, self.ledger.vault).due(id or 0 for id, source, _ in rows if source in self._record_readers)
         read = [
             _Read(id or 0, source, None, records=tuple(due.get(id or 0, ())))
@@ -244,10 +252,7 @@ def _collecting_later() -> Iterator[None]:
 
 def _parked(session: Session, lanes: Iterable[str]) -> set[str]:
     """Of some lanes, those in which a message is parked."""
-    statement = select(InboundMessage.lane).where(
-        col(InboundMessage.lane).in_(sorted({*lanes} - {""})), InboundMessage.state == "parked"
-    )
-    return set(session.exec(statement.distinct()))
+    return set(session.exec(_PARKED, params={"lanes": sorted({*lanes} - {""})}))
 
 
 def _summed_up(decisions: Sequence[JoinDecision]) -> tuple[str, str, int | None]:

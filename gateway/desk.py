@@ -39,6 +39,8 @@ class Desk:
         self.events: list[Event] = []
         self._concerned: dict[int, tuple[Identity, str, str]] = {}
         """Stay to identity, what made the new version, and the actor."""
+        self._made: dict[int, Assembled] = {}
+        """Stays as they were assembled since something was last laid on them."""
         self._settled: dict[int, dict[str, Any]] = {}
         """Message to what its row says from now on."""
 
@@ -123,8 +125,9 @@ class Desk:
     def rebuild_all(self) -> dict[int, stays.Recorded]:
         """Rebuild every stay that something was laid on, bring its submissions up to date, and write all down."""
         concerned, self._concerned = self._concerned, {}
+        made, self._made = self._made, {}
         self.known.gather(concerned)
-        made = {stay: self._assemble(stay, identity) for stay, (identity, _, _) in concerned.items()}
+        made |= {stay: self._assemble(stay, identity) for stay, (identity, _, _) in concerned.items() if stay not in made}
         prepared = {stay: self._preparer.prepare(a.stay, findings=a.findings, cancelled=a.cancelled) for stay, a in made.items()}
         versions = [
             (stay, self._version(stay, made[stay], prepared[stay], made_by, by_person=actor != "zhibao"))
@@ -205,11 +208,13 @@ class Desk:
     def _take_in(self, stay: int, identity: Identity, made_by: str) -> None:
         """Something was laid on a stay that changes what joining sees of it: the next message is to find it as if it had been rebuilt."""
         self._concern(stay, identity, made_by)
-        self.known.remember(stay, self._assemble(stay, identity).stay)
+        self._made[stay] = made = self._assemble(stay, identity)
+        self.known.remember(stay, made.stay)
 
     def _absorb(self, stay: int, into: int, organisation: str) -> None:
         """Two stays are one: what was reported of the absorbed one is taken back."""
         self._concerned.pop(stay, None)
+        self._made.pop(stay, None)
         self.known.absorb(stay, into)
         owed = submissions.nothing_owed(self._session, stay, f"与病例 {into} 是同一次住院，合并上报")
         self.events += submissions.draft(self._session, owed, self._reviewed)
@@ -232,6 +237,7 @@ class Desk:
 
     def _concern(self, stay: int, identity: Identity, made_by: str, actor: str = "zhibao") -> None:
         self._concerned[stay] = (identity, made_by, actor)
+        self._made.pop(stay, None)
 
     def _assemble(self, stay_id: int, identity: Identity) -> Assembled:
         filed, filed_at = self.known.filed(stay_id) or (None, "")

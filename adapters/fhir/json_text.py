@@ -27,7 +27,8 @@ MOST_DIGITS: Final = 32
 LARGEST_EXPONENT: Final = 30
 """Largest power of ten in a number, and its negative the smallest."""
 
-_DIGIT_RUN = re.compile(rb"(?<![0-9])[0-9]{%d}" % (MOST_DIGITS + 1))
+_DIGITS = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+_DIGIT_RUN = b"0" * (MOST_DIGITS + 1)
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
@@ -67,7 +68,7 @@ def decode(raw: bytes | msgspec.Raw, place: str = "") -> Any:
 
     Raises `FhirRefused` (``json``, ``too-deep``, ``number``)."""
     value = _guarded(_ANYTHING.decode, raw, place)
-    if _DIGIT_RUN.search(raw) is not None:
+    if _DIGIT_RUN in bytes(raw).translate(_DIGITS):  # a tenth of the time of a regular expression
         fault = Scan(bytes(raw), place).number()
         if fault:
             raise fault

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, exists, insert, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, exists, insert, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
@@ -32,6 +32,18 @@ CORRECTION_PLACE = "stay_correction.body"
 FILED_PLACE = "filed_stay.body"
 NUMBER_PLACE = "merged_number.number"
 _REMEMBERED = 4096
+
+# Put together once: that takes SQLAlchemy longer than SQLite takes to answer.
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
+_FOUND = select(StayKey.index, StayKey.stay_id).where(col(StayKey.index).in_(_WANTED)).order_by(col(StayKey.stay_id))
+_AWAITED = select(WaitingKey.index).where(col(WaitingKey.index).in_(_WANTED)).distinct()
+_STATED = select(StayFacts.message_id, StayFacts.stay_id).where(StayFacts.part == bindparam("part"))
+_PARTS = select(StayFacts.part).where(col(StayFacts.part).in_(_WANTED)).distinct()
+_NO_LONGER_WAITING = (
+    delete(WaitingKey)
+    .where(and_(col(WaitingKey.part) == bindparam("part"), col(WaitingKey.message_id).in_(_WANTED)))
+    .execution_options(synchronize_session=False)
+)
 
 StatementId = tuple[int, int]
 """What one message says of one stay: the number of the message, and ``Facts.part``."""
@@ -243,14 +255,12 @@ class KnownInLedger:
     def stated(self, part: int) -> dict[StatementId, int | None]:
         """The statements that stand about the stay of one FHIR resource, each with the stay it was laid on (None while it waits)."""
         self.flush()
-        statement = select(StayFacts.message_id, StayFacts.stay_id).where(StayFacts.part == part)
-        return {(message, part): stay for message, stay in self._session.exec(statement)}
+        return {(message, part): stay for message, stay in self._session.exec(_STATED, params={"part": part})}
 
     def parts(self, numbers: Iterable[int]) -> set[int]:
         """Of some resources, those that statements stand about."""
         self.flush()
-        statement = select(StayFacts.part).where(col(StayFacts.part).in_(sorted(numbers))).distinct()
-        return set(self._session.exec(statement))
+        return set(self._session.exec(_PARTS, params={"wanted": sorted(numbers)}))
 
     def unsay(self, statements: Mapping[StatementId, int | None]) -> None:
         """Take back statements, each with the stay it was laid on."""
@@ -360,11 +370,10 @@ class KnownInLedger:
         if not missing:
             return
         self._stays.update((index, []) for index in missing)
-        statement = select(StayKey.index, StayKey.stay_id).where(col(StayKey.index).in_(missing))
-        found = self._session.exec(statement.order_by(col(StayKey.stay_id))).all()
+        found = self._session.exec(_FOUND, params={"wanted": missing}).all()
         for index, stay in found:
             self._stays[index].append(stay)
-        self._awaited.update(self._session.exec(select(WaitingKey.index).where(col(WaitingKey.index).in_(missing)).distinct()))
+        self._awaited.update(self._session.exec(_AWAITED, params={"wanted": missing}))
         self._make_out({stay for _, stay in found})
 
     def _look_up_numbers(self, numbers: Iterable[tuple[str, str]]) -> None:
@@ -445,8 +454,7 @@ class KnownInLedger:
         for message, part in statements:
             by_part.setdefault(part, []).append(message)
         for part, messages in by_part.items():
-            those = and_(col(WaitingKey.part) == part, col(WaitingKey.message_id).in_(sorted(messages)))
-            self._session.execute(delete(WaitingKey).where(those))
+            self._session.execute(_NO_LONGER_WAITING, {"part": part, "wanted": sorted(messages)})
 
     def _corrected(self, stays: Set[int]) -> dict[int, list[Correction]]:
         corrected: dict[int, list[Correction]] = {stay: [] for stay in stays}
