@@ -57,13 +57,15 @@ class Page:
 
 
 class Published:
-    """Looks things up in one session. ``organisations`` are the codes of the institutions whose 病案号 may be searched for."""
+    """Looks things up in one session. ``organisations`` are the codes of the institutions whose 病案号 may be searched for; ``within`` is
+    the one whose stays are shown, empty for those of all."""
 
-    def __init__(self, session: Session, vault: Vault, base: str, organisations: Iterable[str] = ()) -> None:
+    def __init__(self, session: Session, vault: Vault, base: str, organisations: Iterable[str] = (), *, within: str = "") -> None:
         self._session = session
         self._vault = vault
         self._base = base
         self._organisations = set(organisations)
+        self._within = within
         self._known = KnownInLedger(session, vault)
 
     # -- one resource
@@ -93,6 +95,8 @@ class Published:
         if version is None:
             return []
         body = stays.body(self._session, self._vault, version.id or 0)
+        if self._within and body.organisation.code != self._within:
+            return []
         names = Names(str(stay), self._patient(body, stay), version.number, version.created_at, self._base)
         made = resources_of(body, names, withdrawn=self._withdrawn(stay))
         return [*made, provenance(body, names, made)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -185,7 +185,7 @@ def load(path: Path) -> Settings:
     try:
         if "directory" in data:  # not a setting: it is where the file stands
             raise ConfigurationError(f"配置文件 {path.name} 有误：没有 directory 这一项", english="invalid configuration")
-        settings = Settings(**data, directory=path.parent.resolve())
+        settings = Settings(**_with_places(data, path.parent.resolve()), directory=path.parent.resolve())
     except ValidationError as error:
         faults = "；".join(f"{'.'.join(map(str, e['loc'])) or '配置'}：{e['msg']}" for e in error.errors())
         raise ConfigurationError(f"配置文件 {path.name} 有误：{faults}", english="invalid configuration") from None
@@ -197,3 +197,15 @@ def load(path: Path) -> Settings:
             english="a non-loopback address needs TLS",
         )
     return settings
+
+
+def _with_places(data: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The data with files of dialects counted from the configuration's folder, as every other path."""
+    sources = data.get("sources")
+    if not isinstance(sources, dict):
+        return data
+    placed = {}
+    for id, source in sources.items():
+        named = source.get("dialect") if isinstance(source, dict) else None
+        placed[id] = {**source, "dialect": str(directory / named)} if isinstance(named, str) and named.endswith(".toml") else source
+    return {**data, "sources": placed}

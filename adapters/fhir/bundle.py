@@ -25,6 +25,9 @@ from adapters.fhir.wire import Document, Entry
 Lookup = tuple[str, str, str]
 """Resource type, identifier system and value."""
 
+ANY: Final = "*"
+"""Stands for any system in a lookup."""
+
 _NAMES: Final = uuid.UUID("6f1d5d3e-2f57-5c55-9d0c-7a6c1b6c7f11")
 _UUID: Final = re.compile(r"urn:uuid:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.IGNORECASE)
 _RESTFUL: Final = re.compile(r"(?:(https?://.+)/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.\-]{1,64})(?:/_history/[A-Za-z0-9.\-]{1,64})?")
@@ -89,11 +92,12 @@ def changes(document: Document, *, scope: str, base: str, found: Mapping[Lookup,
 
 
 def identifiers(body: Body) -> Iterator[Lookup]:
-    """The identifiers of a resource, as they are looked up."""
+    """The identifiers of a resource, as they are looked up: each with its system, and by its value alone."""
     kind, said = body.get("resourceType"), body.get("identifier")
     for one in said if isinstance(said, list) else [said]:
         if isinstance(one, Mapping) and isinstance(one.get("value"), str):
             yield str(kind), str(one.get("system") or ""), one["value"].strip()
+            yield str(kind), ANY, one["value"].strip()
 
 
 def logical_key(lookup: Lookup) -> str:
@@ -288,7 +292,7 @@ def _looked_up(reference: str | Mapping[str, Any]) -> Lookup | None:
     identifier, kind = reference.get("identifier"), reference.get("type")
     if not isinstance(identifier, Mapping) or not isinstance(kind, str) or not isinstance(identifier.get("value"), str):
         return None
-    return kind.rpartition("/")[2], str(identifier.get("system") or ""), identifier["value"].strip()
+    return kind.rpartition("/")[2], str(identifier.get("system") or ANY), identifier["value"].strip()
 
 
 def _contained_patients(body: Body, id: str | None = None) -> Iterator[Lookup]:
@@ -319,7 +323,7 @@ def _query(kind: str, query: str) -> Lookup | None:
     if len(pairs) != 1 or pairs[0][0] != "identifier":
         return None
     system, bar, value = pairs[0][1].rpartition("|")
-    return (kind, system if bar else "", value.strip())
+    return (kind, system if bar else ANY, value.strip())
 
 
 def _kind_of(key: str) -> str:

@@ -63,9 +63,7 @@ _GROUP: Final[dict[type, str]] = {
     MarkerFact: "markers",
     Remark: "remarks",
 }
-_NO_STAY: Final = frozenset(
-    ("Coverage", "Location", "Medication", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
-)
+_NO_STAY: Final = frozenset(("Coverage", "Location", "Medication", "Organization", "Patient", "Practitioner", "PractitionerRole"))
 """Kinds that belong to no stay of their own: remarks about them go with the person."""
 
 

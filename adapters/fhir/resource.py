@@ -13,7 +13,7 @@ USED = frozenset(
     (
         "AllergyIntolerance", "Condition", "Coverage", "DiagnosticReport", "Encounter", "Invoice", "Location", "Medication",
         "MedicationAdministration", "MedicationRequest", "MedicationStatement", "Observation", "Organization", "Patient",
-        "Practitioner", "PractitionerRole", "Procedure", "RelatedPerson", "ServiceRequest", "Specimen",
+        "Practitioner", "PractitionerRole", "Procedure", "Specimen",
     )
 )  # fmt: skip
 """Types of resources that tell something to report. Others are kept with the message they came in and not looked at."""

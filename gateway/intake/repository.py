@@ -162,14 +162,15 @@ class Repository:
             assert row.id is not None, "a stored row has a number"
             return row.id
 
-    def current(self, source: str, key: str, *, actor: str) -> Current | None:
-        """A resource as its source states it now, for ``actor``; None where there was none ever."""
+    def current(self, source: str, key: str, *, actor: str = "") -> Current | None:
+        """A resource as its source states it now; None where there was none ever. A look of an ``actor`` is written down."""
         with self._ledger.write() as session:
             index = self._ledger.vault.index("fhir", source, key)
             row = session.exec(select(FhirResource).where(FhirResource.index == index)).one_or_none()
             if row is None:
                 return None
-            record(session, Event("fhir.read", f"fhir-resource:{row.id}", actor=actor))
+            if actor:
+                record(session, Event("fhir.read", f"fhir-resource:{row.id}", actor=actor))
             stored = opened(self._ledger.vault.open(row.sealed_body, RESOURCE_PLACE))
         body = {**json_text.decode(stored.raw), "id": key.rpartition("/")[2]}
         return Current(with_version(body, row.version, row.updated_at), stored.release, row.version, row.deleted)

@@ -190,8 +190,8 @@ def _moments(text: str) -> tuple[datetime, datetime]:
 def _published(gateway: Gateway, session: Any, request: Request, caller: Party) -> Published:
     """What a caller may look at: a client that sends for a source sees the stays of its institution only."""
     organisations = (source.organisation for source in gateway.settings.sources.values())
-    own = gateway.settings.sources.get(caller.source) if caller.source else None
-    return Published(session, gateway.vault, base_of(request), organisations, within=own.organisation if own is not None else "")
+    within = gateway.settings.sources[source_of(gateway, caller.source)].organisation if caller.source else ""
+    return Published(session, gateway.vault, base_of(request), organisations, within=within)
 
 
 def _demand_oversight(kind: str, caller: Party) -> None:

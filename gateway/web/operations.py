@@ -70,7 +70,7 @@ def metrics(gateway: InGateway) -> Response:
     rows = Gauge("zhibao_rows", "Rows of all files by outcome", ("outcome",), registry=registry)
     entries = Gauge("zhibao_audit_entries", "Entries of the audit log", registry=registry)
     free = Gauge("zhibao_disk_free_bytes", "Free space for raw files", registry=registry)
-    messages = Gauge("zhibao_messages", "HL7 v2 messages by state", ("source", "state"), registry=registry)
+    messages = Gauge("zhibao_messages", "Messages by state (HL7 v2, FHIR)", ("source", "state"), registry=registry)
     age = Gauge("zhibao_messages_oldest_seconds", "Age of the oldest message in an open state", ("state",), registry=registry)
     last = Gauge("zhibao_source_last_message_timestamp_seconds", "When the last message came", ("source",), registry=registry)
     silent = Gauge("zhibao_source_silent", "1 for a source of which nothing was heard for too long", ("source",), registry=registry)

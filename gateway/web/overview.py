@@ -129,7 +129,7 @@ def left(row: WindowRow, window: Window, at: datetime, lang: str) -> tuple[str, 
     return text, "soon" if days <= 3 else "calm"
 
 
-KINDS = {"mllp": ("MLLP", "MLLP"), "http": ("HTTP", "HTTP"), "folder": ("文件夹", "folder")}
+KINDS = {"mllp": ("MLLP", "MLLP"), "http": ("HTTP", "HTTP"), "folder": ("文件夹", "folder"), "fhir": ("FHIR", "FHIR")}
 """How messages of a source come, in Chinese and English."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ from conformance.sample.faults import is_due_child
 from conformance.sample.fhir_feed import bundle_of
 from conformance.sample.hospital import generate
 from conformance.simulators.ncpcs import Simulator
+from gateway.access.registry import issue_key, register
+from gateway.access.scopes import parse_scopes
 from gateway.cases import stays
 from gateway.intake.mailroom import RAW_PLACE, Room
 from gateway.model.stay import Stay
@@ -29,7 +32,12 @@ from gateway.web.searches import SEARCHES
 from tests.installation import PASSWORD, install, wait_for
 
 ORGANISATION = "990100000000000018"
+OTHER = "990200000000000026"
 SOURCES = f"""
+[sources.other]
+kind = "fhir"
+organisation = "{OTHER}"
+
 [sources.emr]
 kind = "fhir"
 organisation = "{ORGANISATION}"
@@ -43,11 +51,18 @@ JSON = {"Content-Type": "application/fhir+json"}
 
 @dataclass
 class House:
-    """A hospital with one FHIR source: its gateway, and somebody who has signed in."""
+    """A hospital that sends FHIR: its gateway, its system (``client``), and the headers of somebody who has signed in (``clerk``)."""
 
     gateway: Gateway
     client: httpx.Client
     folder: Path
+    clerk: dict[str, str]
+
+    @contextmanager
+    def as_(self, **headers: str) -> Iterator[httpx.Client]:
+        """Somebody else at the same server."""
+        with httpx.Client(base_url=self.client.base_url, trust_env=False, timeout=30, headers=headers) as other:
+            yield other
 
     def post(self, content: bytes | dict[str, Any], path: str = "/fhir", **headers: str) -> httpx.Response:
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -82,9 +97,19 @@ def house(tmp_path: Path) -> Iterator[House]:
             tmp_path / "hospital", url=platform.base_url, account=platform.account, secret=platform.secret, more=SOURCES
         )
         with served(load(config)) as (gateway, url), httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+            key = a_client(gateway, "emr", "system/*.cruds", source="emr")
             body = {"account": "admin", "password": password, "new_password": PASSWORD}
-            client.headers["Authorization"] = f"Bearer {client.post('/api/session', json=body).json()['token']}"
-            yield House(gateway, client, tmp_path / "hospital")
+            token = client.post("/api/session", json=body).json()["token"]
+            with httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"X-API-Key": key}) as emr:
+                clerk = {"Authorization": f"Bearer {token}"}
+                yield House(gateway, emr, tmp_path / "hospital", clerk)
+
+
+def a_client(gateway: Gateway, name: str, scopes: str, *, source: str) -> str:
+    """A client's API key."""
+    with gateway.ledger.write() as session:
+        register(session, name, parse_scopes(scopes), source=source, actor="test")
+        return issue_key(session, name, actor="test")
 
 
 def changed(bundle: bytes, kind: str, **members: Any) -> bytes:
@@ -362,6 +387,7 @@ def test_pages_join_up(house: House) -> None:
     for record in RECORDS[:2]:
         house.post(bundle_of(record))
     house.stays()
+    house.client.headers = httpx.Headers(house.clerk)
     for kind in SEARCHES:
         whole = house.client.get(f"/fhir/{kind}", params={"_count": 200}).json()
         ids = [entry["resource"]["id"] for entry in whole["entry"]]
@@ -379,6 +405,8 @@ def test_the_capability_statement_tells_the_truth(house: House) -> None:
     with httpx.Client(base_url=house.client.base_url, trust_env=False) as nobody:
         statement = nobody.get("/fhir/metadata").json()
         assert nobody.get("/fhir/Patient").status_code == 401
+    house.client.headers.update({"X-API-Key": a_client(house.gateway, "all", "system/*.cruds", source="")})
+    house.gateway.settings.sources.pop("other")  # one source: whoever has none of its own sends for it
     (rest,) = statement["rest"]
     stated = {resource["type"]: resource for resource in rest["resource"]}
     assert stated.keys() == USED | SEARCHES.keys()
@@ -413,7 +441,7 @@ def test_values_trace_back_to_the_element(house: House) -> None:
     with house.gateway.ledger.read() as session:
         version = session.exec(select(SubmissionVersion)).first()
     assert version is not None
-    trace = house.client.get(f"/api/submissions/{version.id}/trace/A13").json()
+    trace = house.client.get(f"/api/submissions/{version.id}/trace/A13", headers=house.clerk).json()
     said = trace["origins"][0]["said"]
     assert said["field"].endswith("Patient.birthDate")
     assert said["text"] == RECORDS[0]["A13"] == trace["value"]
@@ -425,3 +453,47 @@ def test_nothing_is_stored_that_identifies_anybody_in_the_open(house: House) -> 
     with house.gateway.ledger.read() as session:
         rows = [repr(row.model_dump(exclude={"sealed_body"})) for row in session.exec(select(FhirResource))]
     assert not any(RECORDS[0]["A48"] in row or RECORDS[0]["A11"] in row for row in rows)
+
+
+def test_every_entry_of_a_bundle_needs_its_right(house: House) -> None:
+    house.put("/fhir/Patient/s1", {"resourceType": "Patient", "id": "s1", "gender": "male"})
+    key = a_client(house.gateway, "writer", "system/Patient.c", source="emr")
+    delete = {"request": {"method": "DELETE", "url": "Patient/s1"}}
+    create = {"resource": {"resourceType": "Patient", "gender": "male"}, "request": {"method": "POST", "url": "Patient"}}
+    with house.as_(**{"X-API-Key": key}) as writer:
+        for type in ("batch", "transaction"):
+            for entries, status in (([create], 200), ([create, delete], 403)):
+                bundle = {"resourceType": "Bundle", "type": type, "entry": entries}
+                answer = writer.post("/fhir", content=json.dumps(bundle).encode(), headers=JSON)
+                assert answer.status_code == status, answer.text
+    assert house.client.get("/fhir/Patient/s1").status_code == 200
+
+
+def test_sources_do_not_see_each_other(house: House) -> None:
+    house.post(bundle_of(RECORDS[0]))
+    house.put("/fhir/Patient/mine", {"resourceType": "Patient", "id": "mine", "gender": "male"})
+    house.stays()
+    key = a_client(house.gateway, "stranger", "system/*.cruds", source="other")
+    with house.as_(**{"X-API-Key": key}) as stranger:
+        assert stranger.get("/fhir/Patient/mine").status_code == 404
+        assert stranger.delete("/fhir/Patient/mine").status_code == 404
+        for kind in ("Patient", "Encounter", "Condition", "Provenance"):
+            assert "entry" not in stranger.get(f"/fhir/{kind}").json()
+            assert house.client.get(f"/fhir/{kind}").json()["entry"]
+        own = house.client.get("/fhir/Encounter").json()["entry"][0]["resource"]["id"]
+        assert stranger.get(f"/fhir/Encounter/{own}").status_code == 404
+        assert stranger.get("/fhir/AuditEvent").status_code == 403
+    with house.as_(**house.clerk) as clerk:  # a person sees all, but can only send where it is clear for whom
+        assert clerk.get("/fhir/Encounter").json()["entry"]
+        assert clerk.get("/fhir/AuditEvent").json()["entry"]
+        assert clerk.post("/fhir", content=bundle_of(RECORDS[1]), headers=JSON).status_code == 403
+
+
+def test_a_search_by_value_alone_takes_any_system(house: House) -> None:
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:oid:2.16.156.10011.1.13", "value": "99C001"}]}
+    house.post(patient, "/fhir/Patient")
+    found = house.post({"resourceType": "Patient", "gender": "male"}, "/fhir/Patient", **{"If-None-Exist": "identifier=99C001"})
+    assert found.status_code == 200
+    assert found.json()["identifier"] == patient["identifier"]
+    none = house.post({"resourceType": "Patient", "gender": "male"}, "/fhir/Patient", **{"If-None-Exist": "identifier=|99C001"})
+    assert none.status_code == 201
