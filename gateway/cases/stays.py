@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import and_, insert, update
+from sqlalchemy import BindParameter, and_, bindparam, insert, update
 from sqlmodel import Session, col, select
 
 from gateway.model.errors import NotFound
@@ -134,9 +135,8 @@ def open_row(session: Session) -> int:
 def revise(session: Session, versions: Sequence[tuple[int, NewVersion]], at: datetime) -> list[Recorded]:
     """Record the next versions of known stays, one of each, whose identities may have become known better; the same content changes
     nothing but that. Raises `NotFound`."""
-    rows = {row.id: row for row in session.exec(select(StayRow).where(col(StayRow.id).in_(sorted(stay for stay, _ in versions))))}
-    identities = sorted({version.identity for _, version in versions})
-    holders = {row.identity: row.id for row in session.exec(select(StayRow).where(col(StayRow.identity).in_(identities)))}
+    rows = {row.id: row for row in session.exec(_ROWS, params={"stays": sorted(stay for stay, _ in versions)})}
+    holders = dict(session.exec(_HOLDERS, params={"identities": sorted({version.identity for _, version in versions})}).all())
     changes, bodies = [], []
     changed: list[bool] = []
     for stay_id, version in versions:
@@ -175,15 +175,21 @@ def revise(session: Session, versions: Sequence[tuple[int, NewVersion]], at: dat
     ]
 
 
+# Put together once: that takes SQLAlchemy longer than SQLite takes to answer.
+_STAYS: BindParameter[Any] = bindparam("stays", expanding=True)
+_ROWS = select(StayRow).where(col(StayRow.id).in_(_STAYS))
+_HOLDERS = select(StayRow.identity, StayRow.id).where(col(StayRow.identity).in_(bindparam("identities", expanding=True)))
+_VERSION_IDS = (
+    select(StayVersion.stay_id, StayVersion.number, StayVersion.id)
+    .join(StayRow, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current))
+    .where(col(StayRow.id).in_(_STAYS))
+)
 _REVISED = {"id", "identity", "current", "digest", "source_digest", "window", "updated_at"}
 
 
 def _version_ids(session: Session, rows: Iterable[StayRow]) -> dict[tuple[int, int], int]:
     """Ids of the current versions, by stay and number."""
-    statement = select(StayVersion.stay_id, StayVersion.number, StayVersion.id).join(
-        StayRow, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current)
-    )
-    found = session.exec(statement.where(col(StayRow.id).in_(sorted(row.id or 0 for row in rows))))
+    found = session.exec(_VERSION_IDS, params={"stays": sorted(row.id or 0 for row in rows)})
     return {(stay_id, number): version_id or 0 for stay_id, number, version_id in found}
 
 
