@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import FhirRefused, refused
 from adapters.fhir.resource import Body
 from adapters.fhir.wire import Document, Entry
 
@@ -334,4 +334,4 @@ def _kind_of(key: str) -> str:
 
 def _refused(entry: Entry, code: str, rule: str, message: str, english: str, *, status: int = 422) -> FhirRefused:
     where = f"Bundle.{entry.place}" if entry.place else entry.kind
-    return FhirRefused(rule, [Issue("error", code, where, rule, message, english)], status=status)
+    return refused(rule, code, where, message, english, severity="error", status=status)

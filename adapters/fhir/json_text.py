@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import FhirRefused, refused
 
 DEEPEST: Final = 64
 """Levels of objects and arrays inside each other in one resource (a bundle's envelope comes on top)."""
@@ -121,7 +121,7 @@ def check_names(raw: bytes, expected: int, place: str = "") -> None:
 
 def too_deep(place: str) -> FhirRefused:
     """Refusal of what is nested deeper than `DEEPEST`."""
-    return _refused("too-deep", "too-long", place, f"嵌套超过 {DEEPEST} 层", f"nested deeper than {DEEPEST} levels")
+    return refused("too-deep", "too-long", place, f"嵌套超过 {DEEPEST} 层", f"nested deeper than {DEEPEST} levels", status=400)
 
 
 def join(place: str, part: str) -> str:
@@ -149,9 +149,9 @@ def _explained(error: Exception, raw: bytes, place: str) -> FhirRefused:
     if isinstance(error, UnicodeDecodeError):
         return scan.syntax("文本不是 UTF-8 编码", "text is not UTF-8", _offset_of_undecodable(raw, error))
     if "Expected `array`" in said:
-        return _refused("not-an-array", "structure", place, "应为数组", "must be an array")
+        return refused("not-an-array", "structure", place, "应为数组", "must be an array", status=400)
     if "Expected `object`" in said:
-        return _refused("not-an-object", "structure", place, "应为对象", "must be an object")
+        return refused("not-an-object", "structure", place, "应为对象", "must be an object", status=400)
     if isinstance(error, (_Absurd, msgspec.ValidationError)) and (fault := scan.number()):
         return fault
     at, half = _BYTE.search(said), _HALF_CHARACTER.search(raw)
@@ -190,14 +190,16 @@ class Scan:
             if _WHOLE_NUMBER.match(token) and is_absurd(token.decode("ascii", "replace")):
                 text = f"数值超过 {MOST_DIGITS} 位数字或 10 的 ±{LARGEST_EXPONENT} 次方"
                 english = f"number of more than {MOST_DIGITS} digits or beyond ten to the power of ±{LARGEST_EXPONENT}"
-                return _refused("number", "value", self._path(), text, english)
+                return refused("number", "value", self._path(), text, english, status=400)
         return None
 
     def doubled_member(self) -> FhirRefused | None:
         """The first member whose name its object already has."""
         for _, doubled in self._tokens():
             if doubled:
-                return _refused("duplicate-member", "structure", self._path(), "同一对象中成员重复", "member twice in one object")
+                return refused(
+                    "duplicate-member", "structure", self._path(), "同一对象中成员重复", "member twice in one object", status=400
+                )
         return None
 
     def syntax(self, text: str, english: str, offset: int) -> FhirRefused:
@@ -207,7 +209,7 @@ class Scan:
         line = self._raw.count(b"\n", 0, offset) + 1
         column = offset - self._raw.rfind(b"\n", 0, offset)
         where = f"（第 {line} 行第 {column} 字节）"
-        return _refused("json", "structure", self._path(), text + where, f"{english} (line {line}, byte {column})")
+        return refused("json", "structure", self._path(), text + where, f"{english} (line {line}, byte {column})", status=400)
 
     def _tokens(self, end: int | None = None) -> Iterator[tuple[bytes, bool]]:
         """Each token, with whether it is a member's name that its object already has."""
@@ -251,7 +253,3 @@ def _plain(string: bytes) -> str:
         return str(msgspec.json.decode(string))
     except ValueError:
         return "?"
-
-
-def _refused(reason: str, code: str, place: str, text: str, english: str) -> FhirRefused:
-    return FhirRefused(reason, [Issue("fatal", code, place, reason, text, english)], status=400)

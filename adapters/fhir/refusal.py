@@ -42,6 +42,13 @@ class FhirRefused(UnusableInput):
         self.status = status
 
 
+def refused(
+    rule: str, code: str, where: str, message: str, english: str, *, severity: IssueSeverity = "fatal", status: int = 422
+) -> FhirRefused:
+    """The refusal for one fault, at the element ``where`` (empty: the message as a whole). The rest is as in `Issue`."""
+    return FhirRefused(rule, [Issue(severity, code, where, rule, message, english)], status=status)
+
+
 def expression(place: str, kind: str) -> str:
     """How an issue names the resource at a place of a message: ``Patient``, ``Bundle.entry[3].resource``, ``line[3].Patient``."""
     return f"Bundle.{place}.resource" if place.startswith("entry[") else f"{place}.{kind}" if place and kind else place or kind

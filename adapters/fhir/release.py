@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from adapters.fhir.definitions import definitions
 from adapters.fhir.json_text import join
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import refused
 from adapters.fhir.resource import Release
 
 Told = Literal["R4", "R5", "STU3", "DSTU2"]
@@ -47,7 +47,7 @@ def of_version(version: object) -> Release | None:
     found = _release_of(str(version))
     if found is None:
         text, english = "内容类型声明的 FHIR 版本不受支持（支持 4.0、4.3、5.0）", "the declared fhirVersion is not supported"
-        raise _refused("", text, english, status=415)
+        raise refused("release", "not-supported", "", text, english, status=415)
     return found
 
 
@@ -81,7 +81,7 @@ class Signs:
         if r4 and r5:
             text = f"同一消息中既有 R4 的元素（{r4.expression}），又有 R5 的元素（{r5.expression}）"
             english = f"elements of R4 ({r4.expression}) and of R5 ({r5.expression}) in one message"
-            raise _refused(r5.expression, text, english)
+            raise refused("release", "not-supported", r5.expression, text, english)
         sign = r4 or r5
         if sign is None:
             return None, False
@@ -107,7 +107,7 @@ class Signs:
             name = sign.expression.rpartition(".")[2]
             text = f"这是 FHIR {sign.release} 的内容（{name} 在 R4 中已不存在或写法不同），只接收 R4、R4B 和 R5"
             english = f"content of FHIR {sign.release} ({name} is gone or different since R4); only R4, R4B and R5 are read"
-            raise _refused(sign.expression, text, english)
+            raise refused("release", "not-supported", sign.expression, text, english)
 
     def _see_profiles(self, profiles: Iterable[object], where: str) -> None:
         for profile in profiles:
@@ -184,7 +184,3 @@ def _prefixes() -> tuple[tuple[str, Release], ...]:
 def _rows(name: str) -> tuple[Mapping[str, str], ...]:
     with files("mappings").joinpath("sources", "fhir", name).open(encoding="utf-8") as handle:
         return tuple(csv.DictReader(handle))
-
-
-def _refused(where: str, text: str, english: str, *, status: int = 422) -> FhirRefused:
-    return FhirRefused("release", [Issue("fatal", "not-supported", where, "release", text, english)], status=status)

@@ -18,7 +18,7 @@ from adapters.fhir import json_text, xml
 from adapters.fhir.definitions import every_resource
 from adapters.fhir.json_text import join
 from adapters.fhir.refusal import MOST_ISSUES as MOST_ISSUES
-from adapters.fhir.refusal import FhirRefused, Issue, expression
+from adapters.fhir.refusal import FhirRefused, Issue, expression, refused
 from adapters.fhir.release import Signs, of_version, older_resources
 from adapters.fhir.resource import Body, Release
 
@@ -118,7 +118,7 @@ def read(raw: bytes, *, content_type: str = "", release: Release | None = None) 
     release = release or declared
     text = raw.removeprefix(_BOM)
     if not text.strip(_BLANK):
-        raise _refusal("empty", "required", "", "内容为空", "nothing was sent", status=400)
+        raise refused("empty", "required", "", "内容为空", "nothing was sent", status=400)
     if syntax == "xml" or (not syntax and text.lstrip(_BLANK).startswith(b"<")):
         return _read_xml(text.strip(_BLANK), release)
     return _Reading(text).document(release)
@@ -157,9 +157,9 @@ def _declared(content_type: str) -> tuple[str, Release | None]:
     header["content-type"] = content_type
     media = header.get_content_type().removeprefix("application/").removeprefix("text/").removeprefix("fhir+")
     if media not in ("json", "xml"):
-        raise _refusal("media-type", "not-supported", "", "只接收 FHIR JSON 或 XML", "neither FHIR JSON nor XML", status=415)
+        raise refused("media-type", "not-supported", "", "只接收 FHIR JSON 或 XML", "neither FHIR JSON nor XML", status=415)
     if header.get_content_charset("utf-8") not in ("utf-8", "utf8", "us-ascii"):
-        raise _refusal("encoding", "not-supported", "", "须为 UTF-8 编码", "must be UTF-8", status=415)
+        raise refused("encoding", "not-supported", "", "须为 UTF-8 编码", "must be UTF-8", status=415)
     return media, of_version(header.get_param("fhirVersion"))
 
 
@@ -200,7 +200,7 @@ class _Reading:
         envelope: dict[str, Any] = {}
         if kind == "Bundle" and self._place:
             text, english = "批量文件的每行应为一个资源，不得为 Bundle", "a line of a bulk file is a resource, not a bundle"
-            raise _refusal("bundle-in-line", "not-supported", self._place, text, english)
+            raise refused("bundle-in-line", "not-supported", self._place, text, english)
         if kind == "Bundle":
             envelope, listed = self._envelope(root, kind)
             entries = tuple(self._entries(listed, str(envelope["type"]), ""))
@@ -220,7 +220,7 @@ class _Reading:
         kind = envelope.get("type")
         if not isinstance(kind, str) or kind not in BUNDLE_TYPES:
             text, english = "缺少 Bundle 类型，或不支持这种类型", "no type of bundle, or one that is not supported"
-            raise _refusal("bundle-type", "not-supported", join(where, "type"), text, english)
+            raise refused("bundle-type", "not-supported", join(where, "type"), text, english)
         return envelope, root.get("entry")
 
     def _entries(self, listed: msgspec.Raw | None, bundle_type: str, above: str) -> Iterator[Entry]:
@@ -249,7 +249,7 @@ class _Reading:
         if piece is not None:
             body = self._decoded(piece, where)
             if not isinstance(body, dict):
-                raise _refusal("not-an-object", "structure", where, "应为对象", "must be an object", status=400)
+                raise refused("not-an-object", "structure", where, "应为对象", "must be an object", status=400)
             said = body.get("resourceType")
             kind = _kind(said, where) if in_batch else _known_kind(said, where)
             self.signs.see(body, where)
@@ -300,7 +300,7 @@ def _kind(said: Any, where: str) -> str:
     """A resourceType that looks like one."""
     if not isinstance(said, str) or not said.isascii() or not said.isalpha():
         text, english = "缺少资源类型，或不是文字", "no resourceType, or none that is a name"
-        raise _refusal("resource-type", "structure", join(where, "resourceType"), text, english, status=400)
+        raise refused("resource-type", "structure", join(where, "resourceType"), text, english, status=400)
     return said
 
 
@@ -311,10 +311,6 @@ def _known_kind(said: Any, where: str) -> str:
         return kind
     if kind in older_resources():
         text, english = f"{kind} 是 R4 以前的资源，只接收 R4、R4B 和 R5", f"{kind} is older than R4; only R4, R4B and R5 are read"
-        raise _refusal("release", "not-supported", join(where, "resourceType"), text, english)
+        raise refused("release", "not-supported", join(where, "resourceType"), text, english)
     text, english = "没有这种资源类型", "no such resource type"
-    raise _refusal("resource-type", "structure", join(where, "resourceType"), text, english, status=400)
-
-
-def _refusal(reason: str, code: str, where: str, message: str, english: str, *, status: int = 422) -> FhirRefused:
-    return FhirRefused(reason, [Issue("fatal", code, where, reason, message, english)], status=status)
+    raise refused("resource-type", "structure", join(where, "resourceType"), text, english, status=400)

@@ -18,7 +18,7 @@ from lxml import etree
 from adapters.fhir.definitions import RESOURCE, Definitions, Element, definitions
 from adapters.fhir.json_text import DEEPEST, is_absurd, join, safe_name, too_deep
 from adapters.fhir.primitives import primitives
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import FhirRefused, refused
 from adapters.fhir.resource import Body, Release
 from adapters.fhir.structure import faults
 
@@ -36,10 +36,10 @@ _UNKNOWN_NARRATIVE = _UNKNOWN._replace(type="xhtml")
 def parse(raw: bytes) -> etree._Element:
     """The root element of an XML text. Raises `FhirRefused` (``xml``, ``doctype``, ``encoding``, ``too-deep``)."""
     if _DOCTYPE.match(raw):
-        raise _refused("doctype", "不接受带 DOCTYPE 声明的 XML", "a DOCTYPE is not accepted")
+        raise refused("doctype", "structure", "", "不接受带 DOCTYPE 声明的 XML", "a DOCTYPE is not accepted", status=400)
     declared = _ENCODING.match(raw)
     if declared and declared[1].decode("ascii", "replace").upper() not in ("UTF-8", "UTF8", "US-ASCII"):
-        raise _refused("encoding", "XML 须为 UTF-8 编码", "XML must be UTF-8")
+        raise refused("encoding", "structure", "", "XML 须为 UTF-8 编码", "XML must be UTF-8", status=400)
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -56,9 +56,9 @@ def parse(raw: bytes) -> etree._Element:
             raise too_deep("") from None
         line, column = error.position
         text, english = f"不是有效的 XML（第 {line} 行第 {column} 列）", f"not valid XML (line {line}, column {column})"
-        raise _refused("xml", text, english) from None
+        raise refused("xml", "structure", "", text, english, status=400) from None
     if root.getroottree().docinfo.internalDTD is not None:
-        raise _refused("doctype", "不接受带 DOCTYPE 声明的 XML", "a DOCTYPE is not accepted")
+        raise refused("doctype", "structure", "", "不接受带 DOCTYPE 声明的 XML", "a DOCTYPE is not accepted", status=400)
     return root
 
 
@@ -83,7 +83,7 @@ class _Reading:
         space, kind = _split(node)
         if space != FHIR:
             text, english = f"元素不在命名空间 {FHIR} 中", f"element is not in the namespace {FHIR}"
-            raise FhirRefused("xml", [Issue("fatal", "structure", where or safe_name(kind), "xml", text, english)], status=400)
+            raise refused("xml", "structure", where or safe_name(kind), text, english, status=400)
         known = kind in self._book.resources
         self.unknown += not known
         return {"resourceType": kind, **self._object(node, kind if known else "", where or safe_name(kind), depth)}
@@ -124,9 +124,7 @@ class _Reading:
         if element.type == RESOURCE:
             inside = list(node)
             if len(inside) != 1:
-                raise FhirRefused(
-                    "xml", [Issue("fatal", "structure", where, "xml", "应恰有一个资源", "must hold one resource")], status=400
-                )
+                raise refused("xml", "structure", where, "应恰有一个资源", "must hold one resource", status=400)
             return self.resource(inside[0], where, depth + 1), None
         primitive = element.type and self._book.is_primitive(element.type)
         if not primitive and not (element is _UNKNOWN and "value" in node.attrib):
@@ -140,7 +138,7 @@ class _Reading:
     def _no_text(self, node: etree._Element, where: str) -> None:
         if (node.text and not node.text.isspace()) or any(child.tail and not child.tail.isspace() for child in node):
             text, english = "元素内不得有文字，值应写在 value 属性中", "text is not allowed here; values are in the attribute value"
-            raise FhirRefused("xml", [Issue("fatal", "structure", where, "xml", text, english)], status=400)
+            raise refused("xml", "structure", where, text, english, status=400)
 
 
 def _typed(written: str, type_name: str) -> Any:
@@ -236,7 +234,3 @@ def _written(value: Any) -> str:
     if isinstance(value, Decimal) and value.as_tuple().exponent in range(-DEEPEST, 1):
         return format(value, "f")
     return str(value)
-
-
-def _refused(reason: str, text: str, english: str) -> FhirRefused:
-    return FhirRefused(reason, [Issue("fatal", "structure", "", reason, text, english)], status=400)
