@@ -13,16 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from antlr4 import CommonTokenStream, InputStream  # type: ignore[import-untyped]
-from antlr4.error.ErrorListener import ErrorListener  # type: ignore[import-untyped]
-from fhirpathpy import apply_parsed_path
+from fhirpathpy import apply_parsed_path, parser
 from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.engine.nodes import ResourceNode, TypeInfo
 from fhirpathpy.engine.util import get_data
 from fhirpathpy.models import models
-from fhirpathpy.parser import parse
-from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
-from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
 
 from adapters.fhir.resource import Body, Release
 from conformance.fhir.elements import Constraint
@@ -39,7 +34,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-_parse: Callable[..., Any] = parse
+_PARSER: Any = parser
 _evaluate: Callable[..., Any] = apply_parsed_path
 _node: Callable[..., Any] = ResourceNode.create_node
 _data: Callable[..., Any] = get_data
@@ -102,25 +97,26 @@ class Invariants:
         return self._made[id(value)][1]
 
 
-class _Strict(ErrorListener):  # type: ignore[misc]  # ANTLR has no types
-    def syntaxError(self, *_: Any) -> None:  # noqa: N802 - ANTLR's name
-        raise ValueError
-
-
 def check_syntax(expression: str) -> None:
-    """Raise ValueError for text that is no FHIRPath expression. fhirpathpy itself makes do with the beginning of one."""
-    lexer = FHIRPathLexer(InputStream(expression))
-    parser: Any = FHIRPathParser(CommonTokenStream(lexer))
-    for each in (lexer, parser):
+    """Raise ValueError for text that is no FHIRPath expression. ``parse`` itself makes do with the beginning of one."""
+    lexer = _PARSER.FHIRPathLexer(_PARSER.InputStream(expression))
+    lexer.recover = _no_token
+    whole = _PARSER.FHIRPathParser(_PARSER.CommonTokenStream(lexer))
+    for each in (lexer, whole):
         each.removeErrorListeners()
-        each.addErrorListener(_Strict())
-    parser.entireExpression()
+    whole.entireExpression()
+    if whole.getNumberOfSyntaxErrors():
+        raise ValueError("not FHIRPath")
+
+
+def _no_token(_: Exception) -> None:
+    raise ValueError("not FHIRPath")
 
 
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> Any:
     check_syntax(expression)
-    return _parse(expression)
+    return _PARSER.parse(expression)
 
 
 def _quiet(*_: Any) -> None:
