@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from adapters.fhir.refusal import expression
-from adapters.fhir.resource import Body, Release
-from adapters.fhir.structure import faults
+from adapters.fhir.resource import Body
 from conformance.checks.finding import Finding
 from conformance.fhir import findings
 from conformance.fhir.bindings import has_code
 from conformance.fhir.elements import BASE, Binding, Constraint, Element, Kind, Profile
 from conformance.fhir.invariants import Invariants
-from conformance.fhir.library import Library, library
+from conformance.fhir.library import Library
 from conformance.fhir.slicing import Node, belongs, matches
 from conformance.fhir.surroundings import Surroundings
 
@@ -29,21 +28,12 @@ _REFERENCE: Final = "Reference"
 _SLICE: Final = re.compile(r":[^.]*|\[x\]")
 
 
-def validate(
-    body: Body, profile: Profile | str, *, release: Release = "R4", place: str = "", message: Body | None = None
-) -> list[Finding]:
-    """What is wrong with a resource by a profile: one, its name or address, or the name of its own type for what FHIR itself demands.
+def validate(body: Body, profile: Profile, message: Validation, place: str = "") -> list[Finding]:
+    """What is wrong with a resource of a message by a profile: that of its own type for what FHIR itself demands.
 
-    ``place`` is where it stands in its message (`adapters.fhir.wire.Entry.place`), ``message`` the message, to resolve references in. The
-    resources inside (contained, a bundle's) are checked by what FHIR demands of their types. Raises KeyError for an unknown profile."""
-    known = library(release)
-    wanted = known.profile(profile) if isinstance(profile, str) else profile
-    if wanted is None:
-        raise KeyError(profile)
-    found = [findings.structural(issue) for issue in faults(body, release, place)]
-    where = expression(place, str(body.get("resourceType", "")))
-    walk = Validation(known, Surroundings(message if message is not None else body))
-    return merged(found, walk.resource(body, wanted, where))
+    ``place`` is where it stands in the message (`adapters.fhir.wire.Entry.place`). The resources inside (contained, a bundle's) are checked by
+    what FHIR demands of their types. What is known of its structure is put before this by `merged`."""
+    return message.resource(body, profile, expression(place, str(body.get("resourceType", ""))))
 
 
 def merged(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:

@@ -23,7 +23,7 @@ from conformance.fhir.elements import Profile
 from conformance.fhir.library import library, named, read_definition
 from conformance.fhir.second_opinion import second_opinion
 from conformance.fhir.surroundings import Surroundings
-from conformance.fhir.validator import Validation, merged
+from conformance.fhir.validator import Validation, merged, validate
 from gateway.commands.fhir_messages import messages_of
 from gateway.convert import Batch
 from gateway.intake.bulk import Piece, is_bulk
@@ -138,11 +138,11 @@ class _Check:
             if body.get("resourceType") not in types:
                 continue
             self._used = True
-            where = expression(place, str(body["resourceType"]))
             if profile is None:
+                where = expression(place, str(body["resourceType"]))
                 yield findings.finding("profile-release", where, asked=self._asked.name, release=document.release)
             else:
-                yield from validation.resource(body, profile, where)
+                yield from validate(body, profile, validation, place)
 
     def unused(self) -> Iterator[Finding]:
         """That the profile was never used, if so."""
@@ -157,7 +157,7 @@ def _by_type(document: Document, validation: Validation, named_before: set[str])
     for body, place in roots:
         profile = library(document.release).profile(str(body.get("resourceType", "")))
         if profile is not None:
-            yield from validation.resource(body, profile, expression(place, profile.type))
+            yield from validate(body, profile, validation, place)
         for found in second_opinion(body, document.release, place):
             if named_before.isdisjoint(found.fields):
                 yield found
@@ -181,7 +181,7 @@ def _declared(body: Body, place: str, release: Release, validation: Validation) 
             profiles.append(profile)
     base = library(release).profile(kind)
     for profile in profiles or ([base] if base is not None else []):
-        yield from validation.resource(body, profile, where)
+        yield from validate(body, profile, validation, place)
 
 
 def _resources(document: Document) -> Iterator[tuple[Body, str]]:

@@ -32,7 +32,6 @@ from adapters.fhir.writing.stay import resources_of
 from adapters.fhir.writing.strict import NotFhir, Resource, json_text, strict
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
-from conformance.fhir.validator import validate
 from conformance.sample.hospital import generate
 from gateway.audit.log import Event, export, record, verify_lines
 from gateway.cases.leaves import filled
@@ -41,6 +40,7 @@ from gateway.model.values import Coded
 from gateway.store.ledger import Ledger
 from gateway.store.vault import Vault
 from mappings.layout import layout
+from tests.fhir_profiles import findings_of
 from tests.unit.fhir_stays import BREAST, ICD, NAMES, STAY, everything
 
 MCODE = "http://hl7.org/fhir/us/mcode/StructureDefinition/"
@@ -90,7 +90,7 @@ def test_profiles_find_nothing_wrong(resources: dict[str, Resource], profile: st
     """What FHIR itself demands of each resource (cardinalities, bindings, invariants), and what mCODE demands of the bundle, its patient and
     its cancers, by the validator of the project."""
     bundle = json.loads(json_text(mcode_patient_bundle(list(resources.values()), NAMES)))
-    found = validate(bundle, MCODE + profile if profile else "Bundle")
+    found = findings_of(bundle, MCODE + profile if profile else "Bundle")
     assert [finding for finding in found if finding.severity == "error"] == []
 
 
@@ -100,7 +100,7 @@ def test_claimed_profiles_are_fulfilled(resources: dict[str, Resource]) -> None:
     for entry in bundle["entry"]:
         for profile in entry["resource"]["meta"].get("profile", ()):
             claimed += 1
-            found = validate(entry["resource"], profile, message=bundle)
+            found = findings_of(entry["resource"], profile, message=bundle)
             assert [finding for finding in found if finding.severity == "error"] == []
     assert claimed > 5
 
