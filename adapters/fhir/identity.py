@@ -1,9 +1,9 @@
 """Who a record is about: numbers told by the dialect, the resident ID checked by its check digit.
 
-Rules (decisions, as for HL7 v2): a number that stands where the dialect says counts first; a resident ID that fails its check is kept as
-sent, remarked, never repaired and never used as a key; only when none is told, the one of the right shape and check digit is looked for
-among all identifiers. Birth date and sex that were not sent are derived from a number whose check digit is right and marked so; those that
-were sent are compared, and neither overwrites the other.
+Rules (decisions, `gateway.model.resident_id`, as for HL7 v2): a number that stands where the dialect says counts first; a resident ID that
+fails its check is kept as sent, remarked, never repaired and never used as a key; only when none is told, the one of the right shape and
+check digit is looked for among all identifiers. Birth date and sex that were not sent are derived from a number whose check digit is right
+and marked so; those that were sent are compared, and neither overwrites the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Identifier, identifiers
 from adapters.fhir.record import logical
-from adapters.fhir.remarks import remarked
+from adapters.fhir.remarks import remark, remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
 from gateway.model import resident_id
@@ -49,7 +49,9 @@ def identify(dialect: FhirDialect, resource: Resource, numbers: Numbers) -> Iden
     """The patient whom these identifiers of ``resource`` (a Patient, or a resource with a logical reference to one) stand for."""
     identity = Identity()
     said = identity.said
-    person, place = _resident_id(dialect, resource, numbers, said)
+    told = ((found.value, element) for element, found in dialect.identifier("resident_id", numbers))
+    person, place, remarks = resident_id.chosen(told, ((found.value, element) for element, found in numbers))
+    said += [remarked(rule, resource, element) for rule, element in remarks]
     sort = resident_id.verdict(person) if person else "other"
     if person:
         _fact(identity, resource, "patient.identity.number", person, place)
@@ -58,7 +60,11 @@ def identify(dialect: FhirDialect, resource: Resource, numbers: Numbers) -> Iden
     else:
         _other_document(dialect, resource, numbers, identity)
     record = next(
-        ((element, one.value) for element, one in dialect.identifier("record_number", numbers) if _is_record_number(one.value)),
+        (
+            (element, one.value)
+            for element, one in dialect.identifier("record_number", numbers)
+            if resident_id.is_record_number(one.value)
+        ),
         None,
     )
     if record:
@@ -90,51 +96,11 @@ def numbers_in(reference: object, element: str) -> Numbers:
 
 def check_against_id(identity: Identity, resource: Resource, said: list[Said]) -> None:
     """Compare birth date and sex that the Patient states with the resident ID, and derive them where they were not sent."""
-    number = identity.trusted
-    if not number:
-        return
-    born, sex = resident_id.birth_date(number), resident_id.sex(number)
-    stated = {
-        one.item.path: one.item
-        for one in said
-        if isinstance(one.item, Fact) and one.item.path in ("patient.birth_date", "patient.sex")
-    }
-    birth_date, said_sex = stated.get("patient.birth_date"), stated.get("patient.sex")
-    source = resource.source(identity.trusted_at)
-    if birth_date is None:
-        said.append(Said(resource, Fact("patient.birth_date", born, source, derived=True)))
-    elif isinstance(birth_date.value, str) and born is not None and not born.startswith(birth_date.value):
-        said.append(remarked("birth-date-disagrees", resource, "birthDate"))
-    if said_sex is None:
-        said.append(Said(resource, Fact("patient.sex", Coded("RC001", sex), source, derived=True)))
-    elif isinstance(said_sex.value, Coded) and said_sex.value.code in ("1", "2") and said_sex.value.code != sex:
-        said.append(remarked("sex-disagrees", resource, "gender"))
-
-
-def _resident_id(dialect: FhirDialect, resource: Resource, numbers: Numbers, said: list[Said]) -> tuple[str, str]:
-    """(number, element): the first identifier told to be one, else the only one of the right shape."""
-    for element, found in dialect.identifier("resident_id", numbers):
-        number = resident_id.normalised(found.value)
-        sort = resident_id.verdict(number)
-        if sort == "wrong":
-            said.append(remarked("resident-id-check-digit", resource, element))
-        elif sort == "other":
-            said.append(remarked("resident-id-shape", resource, element))
-            if not (number.isascii() and number.isalnum() and len(number) >= 6):
-                continue
-        return number, element
-    shaped: dict[str, str] = {}
-    for element, found in numbers:
-        number = resident_id.normalised(found.value)
-        if resident_id.verdict(number) == "right":
-            shaped.setdefault(number, element)
-    if len(shaped) > 1:
-        said.append(remarked("resident-id-ambiguous", resource, next(iter(shaped.values()))))
-        return "", ""
-    for number, element in shaped.items():
-        said.append(remarked("resident-id-by-shape", resource, element))
-        return number, element
-    return "", ""
+    if identity.trusted:
+        stated = (one.item for one in said if isinstance(one.item, Fact))
+        derived, disagreeing = resident_id.compared(identity.trusted, resource.source(identity.trusted_at), stated)
+        said += [Said(resource, fact) for fact in derived]
+        said += [Said(resource, remark(rule, fact.source)) for rule, fact in disagreeing]
 
 
 def _other_document(dialect: FhirDialect, resource: Resource, numbers: Numbers, identity: Identity) -> None:
@@ -150,8 +116,3 @@ def _other_document(dialect: FhirDialect, resource: Resource, numbers: Numbers, 
 
 def _fact(identity: Identity, resource: Resource, path: str, value: str, element: str) -> None:
     identity.said.append(Said(resource, Fact(path, value, resource.source(element))))
-
-
-def _is_record_number(number: str) -> bool:
-    """A resident ID in the place of a record number is none: the sender did not tell its numbers apart."""
-    return resident_id.verdict(resident_id.normalised(number)) != "right"

@@ -1,9 +1,9 @@
 """Who the message is about and which visit: numbers from the places that the dialect names, the resident ID checked by its check digit.
 
-Rules (decisions and observed dialects): the configured place first; a resident ID there that fails its check is kept as sent, remarked,
-never repaired and never used as a key; only when nothing stands there, a number of the right shape and check digit is looked for in
-PID-3, PID-4, PID-19 and PID-2. Birth date and sex that were not sent are derived from a number whose check digit is right and marked so;
-those that were sent are compared, and neither overwrites the other.
+Rules (decisions, `gateway.model.resident_id`, and observed dialects): the configured place first; a resident ID there that fails its check
+is kept as sent, remarked, never repaired and never used as a key; only when no number stands there, one of the right shape and check digit
+is looked for in PID-3, PID-4, PID-19 and PID-2. Birth date and sex that were not sent are derived from a number whose check digit is right
+and marked so; those that were sent are compared, and neither overwrites the other.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def identify(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> Ide
         if sort != "other":
             facts.append(Fact("patient.identity.kind", _RESIDENT_ID_CARD, person.place, derived=True))
 
-    record = next((one for one in numbers.at(slots.get("record_number", ())) if _is_record_number(one.text)), None)
+    record = next((one for one in numbers.at(slots.get("record_number", ())) if resident_id.is_record_number(one.text)), None)
     if record:
         facts.append(Fact("record_number", record.text, record.place))
     card = numbers.first(slots.get("health_card", ()))
@@ -111,7 +111,7 @@ def merged_from(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> 
             if number is None or found:
                 continue
             there = (_number(segment, parts, place, slot) for place, parts in _repetitions(segment, number))
-            found = next((text for text in there if text and _is_record_number(text)), "")
+            found = next((text for text in there if text and resident_id.is_record_number(text)), "")
         if not found:
             parts = components(segment, (segment.field(1) or "").partition(segment.delimiters.repetition or "~")[0])
             found = component(segment, parts, 1) if not component(segment, parts, 5) else ""
@@ -124,53 +124,27 @@ def merged_from(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> 
 
 def check_against_id(identity: Identity, facts: list[Fact], remarks: list[Remark]) -> None:
     """Compare birth date and sex of ``facts`` with the resident ID, and derive them where they were not sent."""
-    number = identity.trusted_id
-    if not number:
-        return
-    born = resident_id.birth_date(number)
-    sex = resident_id.sex(number)
-    stated = {fact.path: fact for fact in facts if fact.path in ("patient.birth_date", "patient.sex")}
-    birth_date, said = stated.get("patient.birth_date"), stated.get("patient.sex")
-    if birth_date is None:
-        facts.append(Fact("patient.birth_date", born, identity.trusted_at, derived=True))
-    elif isinstance(birth_date.value, str) and born is not None and not born.startswith(birth_date.value):
-        remarks.append(remark("birth-date-disagrees", birth_date.source))
-    if said is None:
-        facts.append(Fact("patient.sex", Coded("RC001", sex), identity.trusted_at, derived=True))
-    elif (
-        isinstance(said.value, Coded) and said.value.system == "RC001" and said.value.code in ("1", "2") and said.value.code != sex
-    ):
-        remarks.append(remark("sex-disagrees", said.source))
+    if identity.trusted_id:
+        derived, disagreeing = resident_id.compared(identity.trusted_id, identity.trusted_at, facts)
+        facts += derived
+        remarks += [remark(rule, fact.source) for rule, fact in disagreeing]
 
 
 def _resident_id(dialect: Dialect, numbers: _Numbers, remarks: list[Remark]) -> Number | None:
     """The number in the first configured place that has one, else the only one of the right shape elsewhere."""
-    for found in numbers.at(dialect.identifiers.get("resident_id", ())):
-        number = resident_id.normalised(found.text)
-        sort = resident_id.verdict(number)
-        if sort == "wrong":
-            remarks.append(remark("resident-id-check-digit", found.place))
-        elif sort == "other":
-            remarks.append(remark("resident-id-shape", found.place))
-            if not (number.isascii() and number.isalnum() and len(number) >= 6):
-                return None
-        return Number(number, found.place)
-    person = numbers.segments.first("PID")
-    if person is None:
-        return None
-    shaped: dict[str, str] = {}
-    for field_number in _SHAPES_STAND_IN:
-        for place, parts in _repetitions(person, field_number):
-            number = resident_id.normalised(component(person, parts, 1))
-            if resident_id.verdict(number) == "right":
-                shaped.setdefault(number, place)
-    if len(shaped) > 1:
-        remarks.append(remark("resident-id-ambiguous", next(iter(shaped.values()))))
-        return None
-    for number, place in shaped.items():
-        remarks.append(remark("resident-id-by-shape", place))
-        return Number(number, place)
-    return None
+    told = ((found.text, found.place) for found in numbers.at(dialect.identifiers.get("resident_id", ())))
+    number, place, rules = resident_id.chosen(told, _standing_in(numbers.segments))
+    remarks += [remark(rule, where) for rule, where in rules]
+    return Number(number, place) if number else None
+
+
+def _standing_in(segments: Segments) -> Iterator[tuple[str, str]]:
+    """(number, place) of all that a resident ID may hide among."""
+    person = segments.first("PID")
+    if person is not None:
+        for field_number in _SHAPES_STAND_IN:
+            for place, parts in _repetitions(person, field_number):
+                yield component(person, parts, 1), place
 
 
 def _admission_number(candidates: Iterator[Number], remarks: list[Remark]) -> Number | None:
@@ -179,11 +153,6 @@ def _admission_number(candidates: Iterator[Number], remarks: list[Remark]) -> Nu
             return found
         remarks.append(remark("not-a-number", found.place))
     return None
-
-
-def _is_record_number(text: str) -> bool:
-    """A resident ID in the place of a record number is none: the sender did not tell its numbers apart."""
-    return resident_id.verdict(resident_id.normalised(text)) != "right"
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,17 @@ class TestNumbers:
         assert statement(reading).facts[0].patient == PatientKey("B1", "")
         assert values_of(reading)["patient.identity.number"] == WRONG_ID
         assert rules_of(reading) == {"resident-id-check-digit"}
+
+    def test_a_sex_under_the_senders_own_code_is_not_compared(self, tmp_path: Path) -> None:
+        """``female`` of FHIR disagrees with a man's number; the sender's own ``2`` says nothing that could."""
+        file = tmp_path / "our-his.toml"
+        file.write_text('extends = "standard"\nown_codes = ["sex"]', encoding="utf-8")
+        extension = [{"url": "http://hl7.org.cn/fhir/StructureDefinition/gender", "valueCoding": {"code": "2"}}]
+        told = patient(identifier=[_number(RESIDENT_ID, type="NI")], birthDate="1955-03-08", extension=extension)
+        assert [(one.rule, one.source) for one in remarks_of(read(told, encounter()))] == [
+            ("sex-disagrees", "Patient.extension[0]")
+        ]
+        assert rules_of(read(told, encounter(), dialect=str(file))) == {"unmapped-code"}
 
     def test_a_number_out_of_use_is_none(self) -> None:
         assert _key(_number("B0", type="MR", use="old"), _number("B1", type="MR")).record_number == "B1"

@@ -132,6 +132,12 @@ def test_no_other_number_is_taken_where_the_configured_one_is_wrong() -> None:
     assert read.patient.resident_id == ""
 
 
+def test_words_in_the_place_of_the_number_leave_it_to_the_others() -> None:
+    read = facts("cn-d", header(), segment("PID", f3="1", f4=BOY, f19="无"))
+    assert read.patient.resident_id == BOY
+    assert rules(read) == ["resident-id-shape PID-19", "resident-id-by-shape PID-4"]
+
+
 def test_two_different_ids_by_shape_are_not_chosen_from() -> None:
     other = next(n for k in range(10) if resident_id.verdict(n := f"99052120120408273{k}") == "right")
     read = facts("cn-d", header(), segment("PID", f2=other, f3="1", f4=BOY))
