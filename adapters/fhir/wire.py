@@ -17,8 +17,7 @@ import msgspec
 from adapters.fhir import json_text, xml
 from adapters.fhir.definitions import every_resource
 from adapters.fhir.json_text import join
-from adapters.fhir.refusal import MOST_ISSUES as MOST_ISSUES
-from adapters.fhir.refusal import FhirRefused, Issue, expression, refused
+from adapters.fhir.refusal import MOST_ISSUES, FhirRefused, Issue, expression, refused
 from adapters.fhir.release import Signs, of_version, older_resources
 from adapters.fhir.resource import Body, Release
 

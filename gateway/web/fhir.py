@@ -16,7 +16,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from adapters.fhir import wire
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import MOST_ISSUES, FhirRefused, Issue
 from adapters.fhir.resource import USED
 from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
@@ -26,7 +26,7 @@ from gateway.model.errors import Forbidden, NotFound, TooManyRequests
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
 from gateway.web.clients import Caller, Party
-from gateway.web.outcomes import JSON, PREFIX, REFUSED, XML, described, fhir, outcome
+from gateway.web.outcomes import JSON, PREFIX, REFUSED, XML, described, fhir, outcome, request_refused
 from gateway.web.requests import InGateway
 
 router = APIRouter(prefix=PREFIX, tags=["FHIR"], responses=REFUSED)
@@ -165,7 +165,7 @@ async def _handed_in(request: Request, gateway: Gateway, named: str) -> HandedIn
     source = source_of(gateway, named)
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() not in _MEDIA:
-        raise _refused(
+        raise request_refused(
             "media-type", "not-supported", "请用 application/fhir+json 或 application/fhir+xml", "unknown media type", 415
         )
     gateway.repository.demand_room()
@@ -181,7 +181,9 @@ async def _handed_in(request: Request, gateway: Gateway, named: str) -> HandedIn
 
 async def _keep_too_long(gateway: Gateway, source: str, begun: bytes, stream: Any, peer: str) -> None:
     """Keep a body that is too long to be read, block by block, then raise `FhirRefused`."""
-    refusal = _refused("too-long", "too-long", "内容超过长度上限；请拆分后再发送，或由管理员调高上限", "over the size limit", 413)
+    refusal = request_refused(
+        "too-long", "too-long", "内容超过长度上限；请拆分后再发送，或由管理员调高上限", "over the size limit", 413
+    )
     with gateway.importer.journal.incoming() as incoming:
         await run_in_threadpool(incoming.write, begun)
         async for chunk in stream:
@@ -197,7 +199,9 @@ def _take_bundle(request: Request, gateway: Gateway, handed: HandedIn, caller: P
     try:
         document = wire.read(handed.raw, content_type=handed.content_type)
         if document.kind != "Bundle":
-            raise _refused("not-a-bundle", "invalid", "此地址只接收 Bundle；单个资源请发送到 /fhir/类型", "only bundles here", 422)
+            raise request_refused(
+                "not-a-bundle", "invalid", "此地址只接收 Bundle；单个资源请发送到 /fhir/类型", "only bundles here", 422
+            )
         _demand_each(caller, document)
         document, faulty = _checked(document)
         accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
@@ -215,7 +219,7 @@ def _take_resource(
     try:
         document = wire.read(handed.raw, content_type=handed.content_type)
         if document.kind != kind:
-            raise _refused("other-type", "invalid", f"内容不是 {kind} 资源", f"the body is no {kind}", 422)
+            raise request_refused("other-type", "invalid", f"内容不是 {kind} 资源", f"the body is no {kind}", 422)
         (entry,) = document.entries
         if_match = request.headers.get("if-match", "")
         document = replace(document, entries=(replace(entry, method=method, url=url, if_none_exist=condition, if_match=if_match),))
@@ -254,7 +258,7 @@ def _checked(document: Document) -> tuple[Document, dict[int, list[Issue]]]:
     asked = {entry.number: issue for entry in document.entries if (issue := _unsupported(document, entry)) is not None}
     if document.type != "batch":
         if issues := [*asked.values(), *document_faults(document)]:
-            raise FhirRefused("structure", issues[: wire.MOST_ISSUES])
+            raise FhirRefused("structure", issues[:MOST_ISSUES])
         return document, {}
     if issues := document_faults(document.only(())):
         raise FhirRefused("structure", issues)
@@ -323,11 +327,7 @@ def _stale_note() -> Issue:
 
 def _used(kind: str) -> None:
     if kind not in USED:
-        raise _refused("not-used", "not-supported", "本网关不接收这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
-
-
-def _refused(reason: str, code: str, message: str, english: str, status: int) -> FhirRefused:
-    return FhirRefused(reason, [Issue("error", code, "", reason, message, english)], status=status)
+        raise request_refused("not-used", "not-supported", "本网关不接收这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
 
 
 def base_of(request: Request) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Request
 from fastapi.responses import Response
 
-from adapters.fhir.refusal import Issue, IssueSeverity
+from adapters.fhir.refusal import FhirRefused, Issue, IssueSeverity, refused
 from adapters.fhir.resource import Release
 from adapters.fhir.xml import to_xml
 
@@ -86,6 +86,11 @@ def told_as_issue(status: int, message: str, action: str, english: str) -> Issue
     code = _CODES.get(status, "exception" if status >= 500 else "processing")
     severity: IssueSeverity = "fatal" if status >= 500 and status != 503 else "error"
     return Issue(severity, code, "", code, f"{message}{'；' + action if action else ''}", english)
+
+
+def request_refused(rule: str, code: str, message: str, english: str, status: int) -> FhirRefused:
+    """The refusal of a request as a whole; the words are those of `Issue`."""
+    return refused(rule, code, "", message, english, severity="error", status=status)
 
 
 def speaks_fhir(request: Request) -> bool:
