@@ -4,7 +4,9 @@ of FHIR 4.0.1 and 5.0.0, of mCODE 4.0.0, and from our own profiles."""
 from __future__ import annotations
 
 import copy
+import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from conformance.checks.finding import Finding
 from conformance.fhir.bindings import ValueSet
 from conformance.fhir.invariants import check_syntax
 from conformance.fhir.library import library, named, read_definition
+from conformance.fhir.own import read_own
 from conformance.fhir.second_opinion import second_opinion
 from conformance.fhir.slicing import matches
 from gateway.model.errors import ConfigurationError
@@ -23,6 +26,8 @@ from gateway.model.resident_id import check_character
 from tests.fhir_profiles import findings_of
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
+ROOT = Path(__file__).parents[2]
+FIELDS = "mappings/sources/fhir/fields.csv"
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
@@ -397,6 +402,18 @@ def test_every_profile_and_type_can_be_built() -> None:
 
 
 # -- our own profiles
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "conformance" / "fhir" / "profiles").glob("*.toml")), ids=lambda file: file.stem)
+def test_what_a_rule_cites_is_here_or_has_a_name_in_the_world(profile: Path) -> None:
+    """A cited file is one of the project, and a cited element stands in its table."""
+    with (ROOT / FIELDS).open(encoding="utf-8") as handle:
+        elements = {row["element"] for row in csv.DictReader(handle)}
+    for rule in read_own(profile.read_text("utf-8"), profile.name).rule:
+        for cited in re.findall(r"[\w/.-]+\.(?:csv|md|toml)", rule.source):
+            assert (ROOT / cited).is_file(), rule.key
+        for element in re.findall(rf"{FIELDS}, ([^;:]+)", rule.source):
+            assert element in elements, rule.key
 
 
 def resident_id(first17: str) -> str:
