@@ -4,7 +4,8 @@ In this order: the encounter itself; for a condition the encounters that name it
 the condition it is about (focus, reason, evidence), or of the report it is a result of; the only inpatient encounter whose period holds its
 date; the record's only inpatient encounter; else the patient as such. An encounter that is part of another one speaks of that one.
 A report without an encounter stands by itself, because the gateway joins it by its 病理号. An encounter that was not received, and a
-procedure or drug whose date is outside every stay, lead to the patient, never to another stay.
+procedure or drug whose date is outside every stay, lead to the patient, never to another stay. What speaks of a deleted encounter stays
+with it, as with one that was entered in error.
 """
 
 from __future__ import annotations
@@ -122,12 +123,14 @@ class Anchors:
         return (self._by_date(resource),)
 
     def _own(self, resource: Resource) -> str:
-        """The encounter that it refers to; the patient where that encounter was not received or has not begun."""
+        """The encounter that it refers to, also a deleted one; the patient where it was not received or has not begun."""
         body = resource.body
         reference = body.get("encounter") or body.get("context")
         if not isinstance(reference, dict):
             return ""
         found = self._record.resolve(resource, reference, "encounter" if "encounter" in body else "context")
+        if found is None and (key := self._record.key_of(resource, reference)) in self._record.gone:
+            return key
         if found is None:
             return self._record.patient if text(reference.get("reference")) else ""
         root = self._roots.get(found.key, "") if found.kind == "Encounter" else ""

@@ -3,13 +3,15 @@
 Rules (decisions, "FHIR diagnoses"): a condition counts when it is confirmed; without a verification status it counts as confirmed when it has
 a clinical status, which is remarked, and else is kept as working. Provisional, differential and unconfirmed ones (疑似) are kept as
 working, refuted and wrong ones are not said at all. In R4 rank counts within each use: rank 1 of use DD is the main diagnosis, and where no
-rank is sent nobody knows it. R5 has no rank: the only diagnosis of use DD is the main one. CM are others, and so are DD beside a main one.
+rank is sent nobody knows it. R5 has no rank: the only diagnosis of use DD is the main one. CM are others, and so are DD beside a main one;
+others without a rank keep the order in which the encounter names them.
 A condition of the encounter that Encounter.diagnosis does not name is kept as working.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Final, Literal, NamedTuple
 
 from adapters.fhir.cancer import confirmed, morphology_of
@@ -46,14 +48,14 @@ Verdict = Literal["confirmed", "open", "withdrawn"]
 _USES: Final[dict[str, tuple[Use, int | None]]] = {
     "discharge": ("discharge", None),
     "principal": ("discharge", 1),
-    "other": ("discharge", 2),
+    "other": ("discharge", None),
     "admission": ("admission", None),
     "outpatient": ("outpatient", None),
     "external_cause": ("external_cause", None),
     "pathology": ("pathology", None),
     "working": ("working", None),
 }
-"""Words of the map ``diagnosis-use``, and the rank that a stated use implies."""
+"""Words of the map ``diagnosis-use``, and the rank that a stated use implies; others stand behind it."""
 
 _WITHDRAWN: Final = frozenset(("refuted", "entered-in-error"))
 _DOUBTFUL: Final = frozenset(("unconfirmed", "provisional", "differential"))
@@ -76,10 +78,13 @@ def diagnoses(record: Record, dialect: FhirDialect, encounter: Resource, others:
     stated = {(entry.condition.key if entry.condition is not None else entry.element, entry.use) for entry in named if entry.use}
     only = len({key for key, use in stated if use == "discharge"}) == 1 and all(use != "principal" for _, use in stated)
     seen: set[tuple[str, Use]] = set()
+    places = count(2)
     for entry in named:
         use, rank = _USES.get(entry.use, ("working", None))
         if entry.rank is not None and use != "working":
             rank = entry.rank + 1 if entry.use == "other" else entry.rank
+        elif entry.use == "other":
+            rank = next(places)
         elif encounter.release == "R5" and entry.use == "discharge" and only:
             rank = 1
         owner = entry.condition or encounter

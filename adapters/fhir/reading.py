@@ -111,7 +111,7 @@ class RecordReader:
             if is_withdrawn(encounter)
         ]
         for anchor, items in said.items():
-            if anchor in anchors.stays and anchor not in anchors.visits:
+            if anchor in record.gone or (anchor in anchors.stays and anchor not in anchors.visits):
                 continue  # taken back as a whole
             facts = self._facts(anchor, items, identity, anchors)
             if test or _is_test(anchors.stays.get(anchor)):

@@ -7,7 +7,7 @@ One that leads nowhere is remembered and remarked once for its element; it never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,14 +18,18 @@ from adapters.fhir.said import Said
 
 
 class Record:
-    """``patient`` is the key of the Patient (it may be missing from ``resources``: then only references speak of it).
+    """``patient`` is the key of the Patient (it may be missing from ``resources``: then only references speak of it). ``gone`` are the keys of
+    encounters that were there and were deleted: what still refers to one of them speaks of no stay.
 
     ``unresolved`` collects the keys of resources that were referred to and are not here, ``remarks`` what was found about the record as a
     whole; both grow while it is read."""
 
-    def __init__(self, patient: str, resources: Mapping[str, Resource] | Iterable[Resource]) -> None:
+    def __init__(
+        self, patient: str, resources: Mapping[str, Resource] | Iterable[Resource], gone: Collection[str] = frozenset()
+    ) -> None:
         listed = resources.values() if isinstance(resources, Mapping) else resources
         self.patient: Final = patient
+        self.gone: Final = gone
         self.remarks: Final[list[Said]] = []
         self.unresolved: Final[set[str]] = set()
         self.resources: Final[dict[str, Resource]] = {}

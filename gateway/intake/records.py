@@ -69,7 +69,7 @@ class _Row(NamedTuple):
 @dataclass
 class Kept:
     """A record as the repository has it. ``rows`` gives the number of each of its resources by key; ``numbers`` are all that were ever its
-    own, deleted ones too."""
+    own, deleted ones too; ``gone`` are the keys of its deleted encounters."""
 
     index: str
     source: str = ""
@@ -77,10 +77,11 @@ class Kept:
     resources: dict[str, Resource] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
 
     def record(self) -> Record:
         """What readers read."""
-        return Record(self.patient, self.resources)
+        return Record(self.patient, self.resources, self.gone)
 
     def part(self, anchor: str) -> int:
         """The number that stands for the stay of an anchor; one of the patient as such where the anchor itself has not come yet."""
@@ -118,6 +119,8 @@ class Records:
             kept.patient = stored.record if row.kind == "Patient" or not kept.patient else kept.patient
             if not row.deleted:
                 self._take(kept, row, stored, wanted)
+            elif row.kind == "Encounter":
+                kept.gone.add(stored.key)
         for _ in range(_FURTHEST):
             missing = [key for key in wanted if key not in kept.resources]
             if not missing or not kept.source:

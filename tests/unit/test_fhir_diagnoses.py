@@ -81,6 +81,11 @@ class TestUseInR5:
         found = _uses(stay, condition("a", "C34.1"), condition("b", "I10"), release="R5")
         assert found == {"C34.1": ("discharge", 1), "I10": ("discharge", 2)}
 
+    def test_others_keep_their_order(self) -> None:
+        stay = _r5((_to("b"), [CM]), (_to("a"), [DD]), (_to("c"), [CM]))
+        found = _uses(stay, condition("c", "E11"), condition("b", "I10"), condition("a", "C34.1"), release="R5")
+        assert found == {"C34.1": ("discharge", 1), "I10": ("discharge", 2), "E11": ("discharge", 3)}
+
     def test_two_discharge_diagnoses_leave_it_open(self) -> None:
         stay = _r5((_to("a"), [DD]), (_to("b"), [DD]))
         found = _uses(stay, condition("a", "C34.1"), condition("b", "I10"), release="R5")
