@@ -1,4 +1,4 @@
-"""FHIR JSON text in, plain objects out: strict UTF-8, at most 64 levels deep, numbers of sane length, no member named twice.
+"""FHIR JSON text in and out. What comes in is strict UTF-8, at most 64 levels deep, with numbers of sane length and no member named twice.
 
 The fast way is msgspec. Where it refuses, or something cheap to count says that the text is not as it should be, a slow reading of the
 same text (`Scan`) finds out which element is to blame. Nothing here recurses, and no text of a fault holds a value of the message.
@@ -61,6 +61,7 @@ def is_absurd(text: str) -> bool:
 _ANYTHING = msgspec.json.Decoder(float_hook=_number)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode(raw: bytes | msgspec.Raw, place: str = "") -> Any:
@@ -87,6 +88,11 @@ def items(raw: bytes | msgspec.Raw, place: str = "") -> list[msgspec.Raw]:
     found = _guarded(_ITEMS.decode, raw, place)
     assert isinstance(found, list)
     return found
+
+
+def encode(value: Any) -> bytes:
+    """The JSON text of a value; decimals with the digits that they have (6.50)."""
+    return _ENCODER.encode(value)
 
 
 def count_members(value: Any, place: str = "") -> int:

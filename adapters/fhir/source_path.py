@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
-
+from adapters.fhir.json_text import encode
 from adapters.fhir.resource import Body
 from adapters.fhir.wire import Document
 
 _STEP: Final = re.compile(r"([A-Za-z_]+)(?:\[(\d+)\])?(?:\.|$)")
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def said_at(document: Document, path: str) -> tuple[str, str, str]:
@@ -47,4 +45,4 @@ def _steps(path: str) -> Iterator[tuple[str, int | None]]:
 def _text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return _encoder.encode(value).decode()
+    return encode(value).decode()

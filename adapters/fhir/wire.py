@@ -35,7 +35,6 @@ _BLANK = b" \t\r\n"
 _WRITES = frozenset(("POST", "PUT", "PATCH"))
 _REQUESTS = frozenset(("transaction", "batch"))
 _REQUEST = {"method": "method", "url": "url", "ifNoneExist": "if_none_exist", "ifMatch": "if_match", "ifNoneMatch": "if_none_match"}
-_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +166,15 @@ def _read_xml(text: bytes, release: Release | None) -> Document:
     root = xml.parse(text)
     if release is not None:
         form, _ = xml.to_json_form(root, release)
-        return _Reading(_encoder.encode(form)).document(release)
+        return _Reading(json_text.encode(form)).document(release)
     as_r4, unknown_in_r4 = xml.to_json_form(root, "R4")
-    reading = _Reading(_encoder.encode(as_r4))
+    reading = _Reading(json_text.encode(as_r4))
     document = reading.document("R4")
     claimed = reading.signs.claimed
     if unknown_in_r4 or claimed == "R5":
         as_r5, unknown_in_r5 = xml.to_json_form(root, "R5")
         if unknown_in_r5 < unknown_in_r4 or (unknown_in_r5 == unknown_in_r4 and claimed == "R5"):
-            document = _Reading(_encoder.encode(as_r5)).document("R5")
+            document = _Reading(json_text.encode(as_r5)).document("R5")
     return replace(document, declared=claimed is not None)
 
 

@@ -17,7 +17,7 @@ from adapters.fhir.writing.bundles import ccrr_content_bundle, mcode_patient_bun
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.provenance import provenance
 from adapters.fhir.writing.stay import resources_of
-from adapters.fhir.writing.strict import NotFhir, Resource, json_text
+from adapters.fhir.writing.strict import NotFhir, Resource, as_json
 from gateway.commands.files import ENCODING, ORGANISATION, ORGANISATION_NAME, PATHS, bench_of, exit_code
 from gateway.commands.sources import SourcedCommand, sourced
 from gateway.store.ledger import now
@@ -56,7 +56,7 @@ def fhir(
             stays += 1
             try:
                 for name, bundle in _bundles(made, kind, base.rstrip("/")):
-                    (out / f"{name}.json").write_text(json_text(bundle) + "\n", encoding="utf-8")
+                    (out / f"{name}.json").write_text(as_json(bundle) + "\n", encoding="utf-8")
                     written += 1
             except NotFhir as error:
                 refused += 1

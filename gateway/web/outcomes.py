@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from fastapi import Request
 from fastapi.responses import Response
 
+from adapters.fhir.json_text import encode
 from adapters.fhir.refusal import FhirRefused, Issue, IssueSeverity, refused
 from adapters.fhir.resource import Release
 from adapters.fhir.xml import to_xml
@@ -17,7 +17,6 @@ JSON: Final = "application/fhir+json"
 XML: Final = "application/fhir+xml"
 PREFIX: Final = "/fhir"
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
 _CODES: Final = {
     400: "invalid",
     401: "login",
@@ -57,7 +56,7 @@ def fhir(
     if wants_xml(request):
         content, media = to_xml(body, release), XML
     else:
-        content, media = _encoder.encode(body), JSON
+        content, media = encode(body), JSON
     return Response(content, status_code=status, media_type=f"{media}; charset=utf-8", headers=dict(headers or {}))
 
 

@@ -19,7 +19,7 @@ from adapters.fhir.resource import Resource
 from adapters.fhir.structure import faults
 from adapters.fhir.writing.bundles import plain_bundle
 from adapters.fhir.writing.stay import resources_of
-from adapters.fhir.writing.strict import json_text
+from adapters.fhir.writing.strict import as_json
 from gateway.cases.assembly import assemble
 from gateway.model.stay import Admission, Costs, Marker, Part, Stay
 from gateway.model.values import Coded
@@ -62,11 +62,11 @@ def _parts(owner: type[Part]) -> st.SearchStrategy[Any]:
 def test_whatever_a_stay_holds_what_is_written_is_r4(stay: Stay) -> None:
     for resource in resources_of(stay, NAMES):
         assert faults(resource, "R4") == []
-        json.loads(json_text(resource))
+        json.loads(as_json(resource))
 
 
 def _read_back(stay: Stay) -> Stay:
-    document = wire.read(json_text(plain_bundle(resources_of(stay, NAMES), NAMES)).encode())
+    document = wire.read(as_json(plain_bundle(resources_of(stay, NAMES), NAMES)).encode())
     resources = [
         Resource(f"{entry.kind}/{entry.body['id']}", entry.body, "fhir:1", "2026-11-02T09:30:00", place=entry.place)
         for entry in document.entries

@@ -16,7 +16,7 @@ from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
 from adapters.fhir.writing.bundles import plain_bundle
 from adapters.fhir.writing.stay import resources_of
-from adapters.fhir.writing.strict import json_text
+from adapters.fhir.writing.strict import as_json
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
 from conformance.sample.hospital import generate
@@ -41,7 +41,7 @@ _NEOPLASM = re.compile(r"C|D0|D3[7-9]|D4[0-8]")
 
 def read_back(stay: Stay) -> Assembled:
     """The stay that a receiver of its bundle (as text) assembles."""
-    text = json_text(plain_bundle(resources_of(stay, NAMES), NAMES))
+    text = as_json(plain_bundle(resources_of(stay, NAMES), NAMES))
     document = wire.read(text.encode())
     resources = [
         Resource(f"{entry.kind}/{entry.body['id']}", entry.body, "fhir:1", "2026-11-02T09:30:00", place=entry.place)

@@ -29,7 +29,7 @@ from adapters.fhir.writing.carried import is_carried
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.provenance import provenance
 from adapters.fhir.writing.stay import resources_of
-from adapters.fhir.writing.strict import NotFhir, Resource, json_text, strict
+from adapters.fhir.writing.strict import NotFhir, Resource, as_json, strict
 from adapters.hqms.header import recognise
 from adapters.hqms.rows import RowReader
 from conformance.sample.hospital import generate
@@ -72,7 +72,7 @@ def ours(resource: Resource, word: str) -> Any:
 def parsed(resource: Resource) -> Any:
     """Read back from text by the R4B classes."""
     kind = resource["resourceType"]
-    return getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind).model_validate_json(json_text(resource))
+    return getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind).model_validate_json(as_json(resource))
 
 
 # --- validity ------------------------------------------------------------------------------------------------------------------------
@@ -89,13 +89,13 @@ def test_everything_is_r4_and_every_id_is_ours(resources: dict[str, Resource]) -
 def test_profiles_find_nothing_wrong(resources: dict[str, Resource], profile: str) -> None:
     """What FHIR itself demands of each resource (cardinalities, bindings, invariants), and what mCODE demands of the bundle, its patient and
     its cancers, by the validator of the project."""
-    bundle = json.loads(json_text(mcode_patient_bundle(list(resources.values()), NAMES)))
+    bundle = json.loads(as_json(mcode_patient_bundle(list(resources.values()), NAMES)))
     found = findings_of(bundle, MCODE + profile if profile else "Bundle")
     assert [finding for finding in found if finding.severity == "error"] == []
 
 
 def test_claimed_profiles_are_fulfilled(resources: dict[str, Resource]) -> None:
-    bundle = json.loads(json_text(plain_bundle(list(resources.values()), NAMES)))
+    bundle = json.loads(as_json(plain_bundle(list(resources.values()), NAMES)))
     claimed = 0
     for entry in bundle["entry"]:
         for profile in entry["resource"]["meta"].get("profile", ()):
@@ -138,14 +138,14 @@ def test_references_of_a_stay_lead_somewhere(resources: dict[str, Resource]) -> 
     known = {f"{one['resourceType']}/{one['id']}" for one in resources.values()}
     for resource in resources.values():
         contained = {f"#{one['id']}" for one in resource.get("contained", ())}
-        said = set(re.findall(r'"reference":"([^"]+)"', json_text(resource)))
+        said = set(re.findall(r'"reference":"([^"]+)"', as_json(resource)))
         assert said <= known | contained
 
 
 def test_amounts_keep_their_digits(resources: dict[str, Resource]) -> None:
-    assert '"value":21.50,' in json_text(resources["Observation/tumour-0-size"])
-    assert '"value":6.50,' in json_text(resources["Observation/marker-0"])
-    assert '"valueDecimal":2.50' in json_text(resources["Procedure/procedure-principal"])
+    assert '"value":21.50,' in as_json(resources["Observation/tumour-0-size"])
+    assert '"value":6.50,' in as_json(resources["Observation/marker-0"])
+    assert '"valueDecimal":2.50' in as_json(resources["Procedure/procedure-principal"])
 
 
 def test_what_r4_lacks_is_refused() -> None:
@@ -453,7 +453,7 @@ def test_every_word_of_ours_is_listed(resources: dict[str, Resource]) -> None:
     event = audit_event(
         seq=1, at=datetime(2026, 11, 1, tzinfo=UTC), actor="a", action="b.c", subject="d", detail={}, previous="e", hash="f"
     )
-    text = "".join(json_text(one) for one in (*resources.values(), event, provenance(everything(), NAMES)))
+    text = "".join(as_json(one) for one in (*resources.values(), event, provenance(everything(), NAMES)))
     with files("mappings").joinpath("sources", "fhir", "extensions.csv").open(encoding="utf-8") as handle:
         listed = {row["word"] for row in csv.DictReader(handle)}
     used = set(re.findall(r'"(?:url|system)":"urn:zhibao:([^"]+)"', text))
@@ -541,7 +541,7 @@ def test_audit_events_prove_the_chain(tmp_path: Path) -> None:
         for line in lines[1:-1]:
             fields = json.loads(line)
             fields["at"] = datetime.fromisoformat(fields["at"])
-            event = json.loads(json_text(audit_event(**fields)))
+            event = json.loads(as_json(audit_event(**fields)))
             rebuilt.append(json.dumps(entry_of(event), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
         rebuilt.append(lines[-1])
     assert verify_lines(rebuilt).entries == 3

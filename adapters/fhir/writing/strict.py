@@ -12,9 +12,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-import msgspec
 from pydantic import BaseModel, ValidationError
 
+from adapters.fhir.json_text import encode
 from gateway.model.errors import ZhibaoError
 
 Resource = dict[str, Any]
@@ -46,7 +46,6 @@ KINDS: Final = frozenset(
 """The kinds of resource that are written; R4 and R4B define their elements alike."""
 
 _NOT_IN_R4: Final = ("CodeableReference", "RatioRange")
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class NotFhir(ZhibaoError):
@@ -66,9 +65,9 @@ def strict(resource: Resource) -> Resource:
     return resource
 
 
-def json_text(resource: Mapping[str, Any]) -> str:
+def as_json(resource: Mapping[str, Any]) -> str:
     """A resource as JSON text; amounts keep their digits (6.50)."""
-    return _encoder.encode(resource).decode()
+    return encode(resource).decode()
 
 
 def _check_r4(node: Any, place: str) -> None:
