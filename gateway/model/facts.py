@@ -22,6 +22,9 @@ NOTHING = "-"
 Action = Literal["", "add", "update", "delete"]
 """What an action code asks for (DG1-21, PR1-20, RXA-21, ORC-1); empty for a snapshot entry."""
 
+Severity = Literal["error", "warning", "info"]
+"""How grave a remark is."""
+
 
 class Fact(Struct, frozen=True, omit_defaults=True):
     """``path`` of the stay has ``value``, says ``source`` (``PID-5.1``). A value of None deletes (HL7's ``""``). Amounts are text and
@@ -180,7 +183,7 @@ class Remark(Struct, frozen=True, omit_defaults=True):
     source: str
     message: str
     english: str = ""
-    severity: Literal["error", "warning", "info"] = "warning"
+    severity: Severity = "warning"
 
 
 class Facts(Struct, omit_defaults=True):

@@ -12,7 +12,6 @@ import pytest
 from adapters.hl7v2.dialect import BUILT_IN, dialect
 from adapters.hl7v2.fields import base_table
 from adapters.hl7v2.reading import FactsReader
-from adapters.hl7v2.remarks import RULES, remark
 from gateway.model import facts as contract
 from gateway.model import paths, resident_id
 from gateway.model.facts import Fact, Facts
@@ -432,11 +431,3 @@ def test_facts_survive_being_stored() -> None:
                 message(*file.read_bytes().decode("gb18030" if name in "cn-d cn-e" else "utf-8").split("\r")), "1"
             )
             assert msgspec.json.decode(msgspec.json.encode(read), type=Facts) == read
-
-
-def test_remarks_are_of_known_severity_and_hold_both_languages() -> None:
-    for rule in RULES:
-        one = remark(rule, "PID-3")
-        assert one.severity in ("error", "warning", "info")
-        assert one.message
-        assert one.english
