@@ -9,6 +9,7 @@ A message whose processing fails is parked with its patient: what comes later fo
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -38,7 +39,7 @@ from gateway.model.facts import Fact, Facts, says_something
 from gateway.reporting.preparing import Preparer
 from gateway.settings import Source
 from gateway.store.ledger import Ledger
-from gateway.store.tables import InboundMessage
+from gateway.store.tables import InboundMessage, message_name
 
 TOGETHER = 300
 """Messages in one transaction."""
@@ -47,7 +48,7 @@ _OURS = frozenset(("failed", "no-source"))
 """Reasons that lie with us: such a message is parked and can be tried again."""
 
 _RECEIVED = (
-    select(InboundMessage.id, InboundMessage.source, InboundMessage.sealed_raw)
+    select(InboundMessage.id, InboundMessage.standard, InboundMessage.source, InboundMessage.sealed_raw)
     .where(InboundMessage.state == "received")
     .order_by(col(InboundMessage.id))
 )
@@ -63,12 +64,20 @@ class _Read:
     """A message with what it says; ``facts`` is None when it cannot be read. A FHIR message says nothing by itself: it makes ``records``
     due."""
 
+    name: str
     id: int
     source: str
     facts: Facts | None
     reason: str = ""
     note: str = ""
     records: tuple[str, ...] = ()
+    piece: bool = False
+    """Whether these are only some of its records: then its state is not settled yet."""
+
+    @property
+    def by_record(self) -> bool:
+        """Whether it is read by the records that it made due."""
+        return self.facts is None and not self.reason
 
 
 @dataclass
@@ -93,13 +102,8 @@ class Assembler:
     def _run(self, limit: int) -> int:
         with self.ledger.read() as session:
             rows = list(session.exec(_RECEIVED.limit(limit)))
-            due = Records(session, self.ledger.vault).due(id or 0 for id, source, _ in rows if source in self._record_readers)
-        read = [
-            _Read(id or 0, source, None, records=tuple(due.get(id or 0, ())))
-            if source in self._record_readers
-            else self._read(id or 0, source, sealed)
-            for id, source, sealed in rows
-        ]
+            due = Records(session, self.ledger.vault).due(id or 0 for id, standard, *_ in rows if standard == "fhir")
+        read = [self._read(message_name(standard, id or 0), id or 0, source, sealed, due) for id, standard, source, sealed in rows]
         if not read:
             return 0
         try:
@@ -114,21 +118,23 @@ class Assembler:
 
     # -- one message
 
-    def _read(self, id: int, source: str, sealed: bytes) -> _Read:
+    def _read(self, name: str, id: int, source: str, sealed: bytes, due: Mapping[int, Sequence[str]]) -> _Read:
         chosen = self.sources.get(source)
         if chosen is None:
-            return _Read(id, source, None, "no-source", f"配置中没有来源 {source}，消息已保存；恢复配置后可重新处理")
+            return _Read(name, id, source, None, "no-source", f"配置中没有来源 {source}，消息已保存；恢复配置后可重新处理")
+        if source in self._record_readers:
+            return _Read(name, id, source, None, records=tuple(due.get(id, ())))
         try:
             raw = self.ledger.vault.open(sealed, RAW_PLACE)
             message = Message.read(raw, charset=chosen.charset, longest=chosen.longest_mb << 20)
-            facts = self._readers[source].read(message, f"v2:{id}")
+            facts = self._readers[source].read(message, name)
             if chosen.organisation_name and says_something(facts):
                 facts.facts.append(Fact("organisation.name", chosen.organisation_name, SETTINGS))
-            return _Read(id, source, facts)
+            return _Read(name, id, source, facts)
         except MessageRefused as refusal:
-            return _Read(id, source, None, refusal.reason, str(refusal))
+            return _Read(name, id, source, None, refusal.reason, str(refusal))
         except Exception as error:
-            return _Read(id, source, None, "failed", f"读取失败（{type(error).__name__}），请联系管理员")
+            return _Read(name, id, source, None, "failed", f"读取失败（{type(error).__name__}），请联系管理员")
 
     def _take(self, read: Sequence[_Read]) -> None:
         with self.ledger.write() as session:
@@ -138,9 +144,9 @@ class Assembler:
             lanes = {item.id: self._lane(item) for item in read}
             parked = _parked(session, (*lanes.values(), *(index for item in read for index in item.records)))
             for item in read:
-                if item.source not in self._record_readers:
+                if not item.by_record:
                     self._place(desk, item, behind=lanes[item.id] in parked)
-            self._take_records(desk, session, [item for item in read if item.source in self._record_readers], parked)
+            self._take_records(desk, session, [item for item in read if item.by_record], parked)
             desk.rebuild_all()
             events = [{"id": item.id, "event": item.facts.event, "lane": lanes[item.id]} for item in read if item.facts is not None]
             if events:
@@ -148,24 +154,36 @@ class Assembler:
             record(session, *desk.events)
 
     def _take_alone(self, item: _Read) -> None:
+        """Take one message. Of one about many patients each is taken by itself, so that only the one at fault is parked."""
+        error, lane = self._fault(item), self._lane(item)
+        if error is None:
+            return
+        for index in item.records if len(item.records) > 1 else ():
+            fault = self._fault(dataclasses.replace(item, records=(index,), piece=True))
+            error, lane = (fault, index) if fault is not None else (error, lane or index)
+        with self.ledger.write() as session:
+            row = session.get_one(InboundMessage, item.id)
+            row.state, row.reason = "parked", "failed"
+            row.note = f"处理失败（{type(error).__name__}）：该患者后续消息暂停处理，请联系管理员"
+            row.lane = lane or row.lane
+            session.add(row)
+            record(session, Event("message.parked", row.name, {"error": type(error).__name__}))
+
+    def _fault(self, item: _Read) -> Exception | None:
+        """Take one message; why it cannot be processed."""
         try:
             self._take([item])
         except OperationalError:
             raise
         except Exception as error:
-            with self.ledger.write() as session:
-                row = session.get_one(InboundMessage, item.id)
-                row.state, row.reason = "parked", "failed"
-                row.note = f"处理失败（{type(error).__name__}）：该患者后续消息暂停处理，请联系管理员"
-                row.lane = self._lane(item) or row.lane
-                session.add(row)
-                record(session, Event("message.parked", row.name, {"error": type(error).__name__}))
+            return error
+        return None
 
     def _place(self, desk: Desk, item: _Read, *, behind: bool) -> None:
         if item.facts is None:
             state = "parked" if item.reason in _OURS else "refused"
             desk.settle(item.id, state, item.note, reason=item.reason)
-            desk.events.append(Event(f"message.{state}", f"v2:{item.id}", {"reason": item.reason}))
+            desk.events.append(Event(f"message.{state}", item.name, {"reason": item.reason}))
         elif behind:
             desk.settle(item.id, "parked", "排在同一患者处理失败的消息之后", reason="behind")
         elif not says_something(item.facts):
@@ -185,9 +203,12 @@ class Assembler:
             for index in dict.fromkeys(index for item in free for index in item.records)
         }
         for item in free:
-            state, note, stay = _summed_up([decision for index in item.records for decision in decided[index]])
-            desk.settle(item.id, state, note, stay=stay)
-        records.settled(item.id for item in free)
+            if item.piece:
+                desk.leave_open(item.id)
+            else:
+                state, note, stay = _summed_up([decision for index in item.records for decision in decided[index]])
+                desk.settle(item.id, state, note, stay=stay)
+        records.settled((item.id, index) for item in free for index in item.records)
 
     def _take_record(self, desk: Desk, records: Records, kept: Kept) -> list[JoinDecision]:
         """Lay all that a record says on the stays it speaks of."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import update
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from gateway.audit.log import Event
 from gateway.cases import stays
@@ -43,6 +43,8 @@ class Desk:
         """Stays as they were assembled since something was last laid on them."""
         self._settled: dict[int, dict[str, Any]] = {}
         """Message to what its row says from now on."""
+        self._spoken_for: dict[int, dict[str, Any]] = {}
+        """FHIR messages of which a part was laid on a stay by reading a record; the same of those that had their turn already."""
 
     def take(self, message_id: int, facts: Facts, organisation: str) -> JoinDecision:
         """Lay one message on its stay; where it went."""
@@ -81,7 +83,7 @@ class Desk:
         by_itself = together(said).patient.record_number if self.known.hears_only(stay, part) else ""
         for facts in said:
             self._lay(stay, _number(facts), facts, organisation, absorbed, by_itself)
-            self.settle(_number(facts), "assembled", decision.reason, stay=stay)
+            self._speak_for(facts, decision.reason, stay)
             absorbed = ()
         self._call_waiting(organisation, self.known.add_keys(stay, _lasting(decision.keys)))
         return decision
@@ -104,7 +106,11 @@ class Desk:
 
     def settle(self, message_id: int, state: str, note: str, *, reason: str = "", stay: int | None = None) -> None:
         """Note what became of a message."""
-        self._settled[message_id] = {"id": message_id, "state": state, "reason": reason, "note": note, "stay_id": stay}
+        self._settled[message_id] = _row(message_id, state, note, reason=reason, stay=stay)
+
+    def leave_open(self, message_id: int) -> None:
+        """What becomes of a message is settled later."""
+        self._settled.pop(message_id, None)
 
     def file(self, message: str, body: Stay, organisation: str) -> int:
         """Lay a front sheet on its stay, which messages or persons have a say in, too; the stay."""
@@ -146,6 +152,7 @@ class Desk:
                 self.events.append(Event("stay.recorded", f"stay:{stay}.{done.number}", detail, actor))
         self.events += submissions.draft(self._session, owed, self._reviewed)
         self.known.flush()
+        self._settle_spoken_for()
         if self._settled:
             self._session.execute(update(InboundMessage), [*self._settled.values()])
         return recorded
@@ -220,6 +227,22 @@ class Desk:
         self.events += submissions.draft(self._session, owed, self._reviewed)
         self.events.append(Event("stay.absorbed", f"stay:{stay}", {"into": into, "organisation": organisation}))
 
+    def _speak_for(self, facts: Facts, note: str, stay: int) -> None:
+        """A message has a part in a stay. One of FHIR may concern other patients, too: if it has not had its turn, it keeps waiting for
+        it."""
+        number = _number(facts)
+        if facts.part and number not in self._settled:
+            self._spoken_for[number] = _row(number, "assembled", note, stay=stay)
+        else:
+            self.settle(number, "assembled", note, stay=stay)
+
+    def _settle_spoken_for(self) -> None:
+        others, self._spoken_for = self._spoken_for, {}
+        if ids := sorted(others.keys() - self._settled.keys()):
+            had_their_turn = col(InboundMessage.state).not_in(("received", "parked"))
+            statement = select(InboundMessage.id).where(col(InboundMessage.id).in_(ids), had_their_turn)
+            self._settled.update((id or 0, others[id or 0]) for id in self._session.exec(statement))
+
     def _call_waiting(self, organisation: str, fresh: Sequence[Key]) -> None:
         """Messages that waited for what a stay is now known under are decided again."""
         if not fresh:
@@ -231,7 +254,7 @@ class Desk:
             absorbed = decision.absorbed
             for facts in said:
                 self._lay(decision.stay, _number(facts), facts, organisation, absorbed)
-                self.settle(_number(facts), "assembled", decision.reason, stay=decision.stay)
+                self._speak_for(facts, decision.reason, decision.stay)
                 absorbed = ()
             self.known.add_keys(decision.stay, _lasting(decision.keys))
 
@@ -246,6 +269,11 @@ class Desk:
     def _version(self, stay: int, assembled: Assembled, made: PreparedStay, made_by: str, *, by_person: bool) -> stays.NewVersion:
         key = row_key(assembled.stay, (facts.visit.number for facts in self.known.facts_of(stay) if facts.visit.number))
         return stays.NewVersion(self.known.index(key), made.window, made.digest, made.sealed_body, made_by, by_person=by_person)
+
+
+def _row(message_id: int, state: str, note: str, *, reason: str = "", stay: int | None = None) -> dict[str, Any]:
+    """What the row of a message says from now on."""
+    return {"id": message_id, "state": state, "reason": reason, "note": note, "stay_id": stay}
 
 
 def _number(facts: Facts) -> int:

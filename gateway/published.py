@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
+from sqlalchemy import and_
 from sqlmodel import Session, col, func, select
 
 from adapters.fhir.writing.audit_event import audit_event
@@ -25,6 +27,7 @@ from gateway.cases import stays
 from gateway.cases.joining import Key
 from gateway.cases.known import KnownInLedger
 from gateway.cases.timeline import timeline
+from gateway.intake.batches import batched
 from gateway.model.stay import Stay
 from gateway.store.tables import AuditEntry, StayKey, StayRow, StayVersion
 from gateway.store.vault import Vault
@@ -32,7 +35,9 @@ from gateway.store.vault import Vault
 PATIENT_ID: Final = 40
 """Characters of a patient's blind index that make an id (FHIR allows 64, the prefix included)."""
 
-OF_STAY: Final = ("Encounter", "Condition", "Provenance")
+_TOGETHER: Final = 25
+"""Stays that are looked up at once."""
+
 _PLACE: Final = re.compile(r"zb-(\d+)(?:-.+)?")
 _PATIENT: Final = re.compile(r"zb-([0-9a-f]{40})")
 _PERSON_OF_STAY: Final = re.compile(r"zb-stay(\d+)")
@@ -83,23 +88,28 @@ class Published:
             stay = int(match[1]) if match is not None else None
         if stay is None or stay >= 2**63:
             return None
-        return next((one for one in self.resources(stay) if one["resourceType"] == kind and one["id"] == id), None)
+        made = next((made for _, made in self._made([stay], kind)), [])
+        return next((one for one in made if one["id"] == id), None)
 
-    def resources(self, stay: int) -> list[Resource]:
-        """Everything that is made of the current version of a stay; nothing for a stay that is none any more."""
-        row = self._session.get(StayRow, stay)
-        if row is None or row.absorbed_into is not None:
-            return []
-        statement = select(StayVersion).where(StayVersion.stay_id == stay, StayVersion.number == row.current)
-        version = self._session.exec(statement).one_or_none()
-        if version is None:
-            return []
-        body = stays.body(self._session, self._vault, version.id or 0)
-        if self._within and body.organisation.code != self._within:
-            return []
-        names = Names(str(stay), self._patient(body, stay), version.number, version.created_at, self._base)
-        made = resources_of(body, names, withdrawn=self._withdrawn(stay))
-        return [*made, provenance(body, names, made)]
+    def _made(self, numbers: Sequence[int], kind: str) -> Iterator[tuple[int, list[Resource]]]:
+        """The resources of a kind that are made of the current versions of stays, stay by stay; of none that was absorbed."""
+        statement = (
+            select(StayRow.id, StayVersion.number, StayVersion.created_at, StayVersion.sealed_body)
+            .join(StayVersion, and_(col(StayVersion.stay_id) == StayRow.id, col(StayVersion.number) == StayRow.current))
+            .where(col(StayRow.id).in_(numbers), col(StayRow.absorbed_into).is_(None))
+        )
+        self._known.gather(numbers)
+        for id, version, made_at, sealed in self._session.exec(statement.order_by(col(StayRow.id))).all():
+            number = id or 0
+            body = msgspec.json.decode(self._vault.open(sealed, stays.STAY_PLACE), type=Stay)
+            if self._within and body.organisation.code != self._within:
+                continue
+            names = Names(str(number), self._patient(body, number), version, made_at, self._base)
+            withdrawn = self._withdrawn(number)
+            if kind == "Provenance":
+                yield number, [provenance(body, names, resources_of(body, names, withdrawn=withdrawn))]
+            else:
+                yield number, resources_of(body, names, withdrawn=withdrawn, kinds=(kind,))
 
     # -- pages
 
@@ -110,17 +120,17 @@ class Published:
         number of one stay."""
         found: list[Resource] = []
         seen: set[str] = set()
-        for number in self._stays(after, patient, identifier, stay):
-            made = [one for one in self.resources(number) if one["resourceType"] == kind]
-            if kind == "Patient" and made and self._newest_of(made[0]["id"]) != number:
-                continue  # shown with the newest stay
-            for part, one in enumerate(made, start=1):
-                if (number, part) <= (after.number, after.part) or one["id"] in seen:
-                    continue
-                if len(found) == count:
-                    return Page(found, Cursor(number, part - 1))
-                seen.add(one["id"])
-                found.append(one)
+        for numbers in batched(self._stays(after, patient, identifier, stay), _TOGETHER):
+            for number, made in self._made(numbers, kind):
+                if kind == "Patient" and made and self._newest_of(made[0]["id"]) != number:
+                    continue  # shown with the newest stay
+                for part, one in enumerate(made, start=1):
+                    if (number, part) <= (after.number, after.part) or one["id"] in seen:
+                        continue
+                    if len(found) == count:
+                        return Page(found, Cursor(number, part - 1))
+                    seen.add(one["id"])
+                    found.append(one)
         return Page(found, None)
 
     def of_audit(
@@ -192,8 +202,8 @@ class Published:
 
     def _newest_of(self, patient: str) -> int | None:
         found = self._of_patient(patient)
-        absorbed = select(StayRow.id).where(col(StayRow.id).in_(sorted(found)), col(StayRow.absorbed_into).is_(None))
-        return max((id or 0 for id in self._session.exec(absorbed)), default=None)
+        statement = select(func.max(StayRow.id)).where(col(StayRow.id).in_(found), col(StayRow.absorbed_into).is_(None))
+        return self._session.exec(statement).one() if found else None
 
     def _patient(self, stay: Stay, number: int) -> str:
         """The id of a stay's Patient without its prefix: the same for all stays under one 病案号."""

@@ -17,6 +17,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from adapters.fhir import wire
+from adapters.fhir.resource import Release
 from adapters.fhir.source_path import said_at
 from adapters.fhir.wire import LINES
 from adapters.hl7v2 import message as hl7v2
@@ -224,7 +225,9 @@ class _Look:
 
 def _said_in_fhir(raw: bytes, event: str, field: str) -> tuple[str, str, str]:
     """(resource type, element, resource) as sent."""
-    document = wire.read_lines(raw)[0] if event == LINES else wire.read(raw)
+    kind, _, said = event.rpartition(" ")
+    release: Release = "R5" if said == "R5" else "R4"
+    document = wire.read_lines(raw, release=release)[0] if kind == LINES else wire.read(raw, release=release)
     return said_at(document, field)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, or_
+from sqlalchemy import bindparam, delete, or_, tuple_
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -43,11 +43,6 @@ _DUE = (
     select(FhirDue.message_id, FhirDue.record)
     .where(col(FhirDue.message_id).in_(bindparam("messages", expanding=True)))
     .order_by(col(FhirDue.message_id), col(FhirDue.record))
-)
-_SETTLED = (
-    delete(FhirDue)
-    .where(col(FhirDue.message_id).in_(bindparam("messages", expanding=True)))
-    .execution_options(synchronize_session=False)
 )
 _AWAITED_NO_MORE = (
     delete(FhirAwaited).where(col(FhirAwaited.record) == bindparam("record")).execution_options(synchronize_session=False)
@@ -103,10 +98,10 @@ class Records:
                 found.setdefault(message, []).append(index)
         return found
 
-    def settled(self, messages: Iterable[int]) -> None:
-        """What these messages made due is done."""
-        for piece in pieces(messages):
-            self._session.execute(_SETTLED, {"messages": piece})
+    def settled(self, due: Iterable[tuple[int, str]]) -> None:
+        """These records were read for these messages."""
+        for piece in pieces(due):
+            self._session.execute(delete(FhirDue).where(tuple_(col(FhirDue.message_id), col(FhirDue.record)).in_(piece)))
 
     def read(self, index: str) -> Kept:
         """One record as it is now."""

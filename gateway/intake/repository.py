@@ -167,10 +167,11 @@ class Repository:
         with self._ledger.write() as session:
             index = self._ledger.vault.index("fhir", source, key)
             row = session.exec(select(FhirResource).where(FhirResource.index == index)).one_or_none()
+            if actor:
+                subject = f"fhir-resource:{row.id}" if row is not None else "fhir-resource"
+                record(session, Event("fhir.read", subject, {"found": row is not None}, actor))
             if row is None:
                 return None
-            if actor:
-                record(session, Event("fhir.read", f"fhir-resource:{row.id}", actor=actor))
             stored = opened(self._ledger.vault.open(row.sealed_body, RESOURCE_PLACE))
         body = {**json_text.decode(stored.raw), "id": key.rpartition("/")[2]}
         return Current(with_version(body, row.version, row.updated_at), stored.release, row.version, row.deleted)
@@ -454,7 +455,8 @@ def _control_id(document: Document, digest: str) -> str:
 
 
 def _event(document: Document) -> str:
-    return f"Bundle/{document.type}" if document.kind == "Bundle" else document.kind
+    """What a message is, and in which release: ``Bundle/transaction R4``."""
+    return f"Bundle/{document.type} {document.release}" if document.kind == "Bundle" else f"{document.kind} {document.release}"
 
 
 def _china_now() -> str:

@@ -89,6 +89,11 @@ class Message(Base, table=True):
     stay_id: int | None = Field(default=None, index=True)
 
 
+def message_name(standard: str, id: int) -> str:
+    """How provenance and the audit log name a message: ``v2:9``, ``fhir:12``."""
+    return f"{standard}:{id}"
+
+
 class InboundMessage(Base, table=True):
     """One message as it came, sealed, with the answer that was given (HL7 v2). ``standard`` is ``v2`` or ``fhir``, ``id`` the order of arrival.
 
@@ -126,8 +131,8 @@ class InboundMessage(Base, table=True):
 
     @property
     def name(self) -> str:
-        """How provenance and the audit log name it."""
-        return f"{self.standard}:{self.id}"
+        """See `message_name`."""
+        return message_name(self.standard, self.id or 0)
 
 
 class StayRow(Base, table=True):

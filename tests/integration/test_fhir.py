@@ -19,6 +19,7 @@ from conformance.sample.faults import is_due_child
 from conformance.sample.fhir_feed import bundle_of
 from conformance.sample.hospital import generate
 from conformance.simulators.ncpcs import Simulator
+from gateway import desk
 from gateway.access.registry import issue_key, register
 from gateway.access.scopes import parse_scopes
 from gateway.cases import stays
@@ -497,3 +498,29 @@ def test_a_search_by_value_alone_takes_any_system(house: House) -> None:
     assert found.json()["identifier"] == patient["identifier"]
     none = house.post({"resourceType": "Patient", "gender": "male"}, "/fhir/Patient", **{"If-None-Exist": "identifier=|99C001"})
     assert none.status_code == 201
+
+
+def test_a_record_that_cannot_be_processed_parks_its_patient_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One piece of a bulk file speaks of two patients; one of them breaks the assembler."""
+    assemble = desk.assemble
+    broken = RECORDS[3]["A48"]
+
+    def poisoned(identity: Any, *arguments: Any, **more: Any) -> Any:
+        if identity[1] == broken:
+            raise RuntimeError("a fault of ours")
+        return assemble(identity, *arguments, **more)
+
+    monkeypatch.setattr(desk, "assemble", poisoned)
+    both = [json.loads(bundle_of(record))["entry"] for record in (RECORDS[3], RECORDS[1])]
+    collection = [{"fullUrl": entry.get("fullUrl", ""), "resource": entry["resource"]} for entries in both for entry in entries]
+    collection = [{name: value for name, value in entry.items() if value} for entry in collection]
+    house.post({"resourceType": "Bundle", "type": "collection", "entry": collection})
+    (message,) = house.settled()
+    assert (message.state, message.reason) == ("parked", "failed")
+    assert [stay.record_number for stay in house.stays()] == [RECORDS[1]["A48"]]
+    house.put("/fhir/Patient/third", {"resourceType": "Patient", "id": "third", "gender": "male"})
+    assert house.settled()[-1].state != "parked"  # nobody else waits
+    monkeypatch.setattr(desk, "assemble", assemble)
+    answer = house.client.post(f"/api/messages/{message.id}/retry", headers=house.clerk)
+    assert answer.status_code == 200
+    assert {stay.record_number for stay in house.stays()} == {broken, RECORDS[1]["A48"]}
