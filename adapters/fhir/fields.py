@@ -8,12 +8,11 @@ Elements are written as in `adapters.fhir.routes`. Rows of one path are alternat
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from adapters.fhir.resource import Release
+from adapters.fhir.tables import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,7 @@ class Row:
 @cache
 def base_table() -> tuple[Row, ...]:
     """The rows in table order."""
-    with files("mappings").joinpath("sources", "fhir", "fields.csv").open(encoding="utf-8") as handle:
-        return tuple(
-            Row(row["element"], row["element_r5"], row["path"], row["type"], row["map"], row["value_set"], row["when"])
-            for row in csv.DictReader(handle)
-        )
+    return tuple(
+        Row(row["element"], row["element_r5"], row["path"], row["type"], row["map"], row["value_set"], row["when"])
+        for row in rows("fields")
+    )

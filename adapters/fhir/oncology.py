@@ -7,15 +7,14 @@ cancer registry T/CHIA 18-2021, or our judgement), which a dialect extends; its 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Final, Literal, NamedTuple, cast
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, codings, label
+from adapters.fhir.tables import rows
 from adapters.fhir.values import target_of
 from gateway.model.values import Coded
 from mappings.code_map import CodeMap
@@ -112,11 +111,10 @@ def scheme_system(scheme: str) -> Coded:
 
 @cache
 def _observations() -> Mapping[tuple[str, str], Datum]:
-    with files("mappings").joinpath("sources", "fhir", "observations.csv").open(encoding="utf-8") as handle:
-        return {
-            (row["system"], row["code"]): Datum(row["datum"], cast(Kind, row["kind"] or "other"), row["scheme"])
-            for row in csv.DictReader(handle)
-        }
+    return {
+        (row["system"], row["code"]): Datum(row["datum"], cast(Kind, row["kind"] or "other"), row["scheme"])
+        for row in rows("observations")
+    }
 
 
 def profiles_of(body: Element) -> object:

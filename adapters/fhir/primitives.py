@@ -8,14 +8,14 @@ string); all but Base64 and narrative has at most 1,048,576 characters.
 from __future__ import annotations
 
 import binascii
-import csv
 import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final, NamedTuple
+
+from adapters.fhir.tables import rows
 
 LONGEST_TEXT: Final = 1024 * 1024
 
@@ -123,9 +123,9 @@ _OWN_TESTS: Final[Mapping[str, Test]] = {
 @cache
 def primitives() -> Mapping[str, Primitive]:
     """Every primitive type by its name."""
-    with files("mappings").joinpath("sources", "fhir", "primitives.csv").open(encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    return {row["type"]: Primitive(row["type"], _test(row), row["json"], row["chinese"], row["english"]) for row in rows}
+    return {
+        row["type"]: Primitive(row["type"], _test(row), row["json"], row["chinese"], row["english"]) for row in rows("primitives")
+    }
 
 
 def _test(row: Mapping[str, str]) -> Test:

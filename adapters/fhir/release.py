@@ -10,16 +10,15 @@ at once.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final, Literal, NamedTuple
 
 from adapters.fhir.definitions import definitions
 from adapters.fhir.json_text import join
 from adapters.fhir.refusal import refused
 from adapters.fhir.resource import Release
+from adapters.fhir.tables import rows
 
 Told = Literal["R4", "R5", "STU3", "DSTU2"]
 _Form = Literal["list", "object", "value"]
@@ -124,7 +123,7 @@ class Signs:
 @cache
 def older_resources() -> frozenset[str]:
     """Resource types that only an older release has."""
-    return frozenset(row["resource"] for row in _rows("older_releases.csv") if not row["element"])
+    return frozenset(row["resource"] for row in rows("older_releases") if not row["element"])
 
 
 @cache
@@ -140,7 +139,7 @@ def _telling(kind: str) -> Mapping[str, Mapping[_Form, Told]]:
                 told[name] = dict.fromkeys(_EVERY_FORM, release)
             elif theirs and theirs[name] != form:
                 told.setdefault(name, {})[form] = release
-    for row in _rows("older_releases.csv"):
+    for row in rows("older_releases"):
         if row["resource"] == kind:
             release_told: Told = "STU3" if row["release"] == "STU3" else "DSTU2"
             for form in _EVERY_FORM:
@@ -177,10 +176,4 @@ def _of_profile(profile: str) -> Release | None:
 
 @cache
 def _prefixes() -> tuple[tuple[str, Release], ...]:
-    return tuple((row["prefix"], "R5" if row["release"] == "R5" else "R4") for row in _rows("profiles.csv"))
-
-
-@cache
-def _rows(name: str) -> tuple[Mapping[str, str], ...]:
-    with files("mappings").joinpath("sources", "fhir", name).open(encoding="utf-8") as handle:
-        return tuple(csv.DictReader(handle))
+    return tuple((row["prefix"], "R5" if row["release"] == "R5" else "R4") for row in rows("profiles"))

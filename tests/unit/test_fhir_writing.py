@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import import_module
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.fhir.structure import faults
+from adapters.fhir.tables import rows
 from adapters.fhir.writing.audit_event import audit_event, entry_of
 from adapters.fhir.writing.bundles import (
     SeveralPrimaries,
@@ -454,8 +453,7 @@ def test_every_word_of_ours_is_listed(resources: dict[str, Resource]) -> None:
         seq=1, at=datetime(2026, 11, 1, tzinfo=UTC), actor="a", action="b.c", subject="d", detail={}, previous="e", hash="f"
     )
     text = "".join(as_json(one) for one in (*resources.values(), event, provenance(everything(), NAMES)))
-    with files("mappings").joinpath("sources", "fhir", "extensions.csv").open(encoding="utf-8") as handle:
-        listed = {row["word"] for row in csv.DictReader(handle)}
+    listed = {row["word"] for row in rows("extensions")}
     used = set(re.findall(r'"(?:url|system)":"urn:zhibao:([^"]+)"', text))
     systems = {coded.system for _, value in filled(everything()) for coded in [value] if isinstance(value, Coded)}
     assert used - systems <= listed
@@ -592,8 +590,7 @@ def test_an_audit_event_points_to_the_stay() -> None:
 
 
 def test_every_action_word_of_the_gateway_is_in_the_table() -> None:
-    with files("mappings").joinpath("sources", "fhir", "audit_actions.csv").open(encoding="utf-8") as handle:
-        known = {row["action"] for row in csv.DictReader(handle)}
+    known = {row["action"] for row in rows("audit_actions")}
     text = "".join(path.read_text("utf-8") for path in sorted((ROOT / "gateway").rglob("*.py")))
     used = set(re.findall(r'\bEvent\(\s*"([a-z]+(?:\.[a-z]+)+)"', text))
     assert len(used) > 30

@@ -8,15 +8,14 @@ follow the chain.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
+from adapters.fhir.tables import rows
 from adapters.fhir.writing.element import Element, element, extension, listed
 from adapters.fhir.writing.names import RESERVED, checked
 from adapters.fhir.writing.strict import Resource, strict
@@ -114,5 +113,4 @@ def _json(value: Any) -> str:
 
 @cache
 def _actions() -> Mapping[str, Mapping[str, str]]:
-    with files("mappings").joinpath("sources", "fhir", "audit_actions.csv").open(encoding="utf-8") as handle:
-        return {row["action"]: row for row in csv.DictReader(handle)}
+    return {row["action"]: row for row in rows("audit_actions")}

@@ -7,13 +7,11 @@ code of the message event, where it goes, the type of the content bundle) is a p
 
 from __future__ import annotations
 
-import csv
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Final, Literal
 
+from adapters.fhir.tables import rows
 from adapters.fhir.writing.conditions import MCODE
 from adapters.fhir.writing.element import Element, coding, concept, element
 from adapters.fhir.writing.encounter import organisation
@@ -144,7 +142,7 @@ def _urn(names: Names, id: str) -> str:
 
 
 def _composition(resources: Sequence[Resource], names: Names, author: Organisation, primary: str) -> Resource:
-    sections: dict[str, list[Element]] = {row["section"]: [] for row in _sections()}
+    sections: dict[str, list[Element]] = {row["section"]: [] for row in rows("ccrr_sections")}
     for resource in resources:
         if (section := _section_of(resource, primary)) is not None:
             sections[section].append({"reference": f"{resource['resourceType']}/{resource['id']}"})
@@ -161,7 +159,9 @@ def _composition(resources: Sequence[Resource], names: Names, author: Organisati
             "author": [organisation(author) or {"display": "直报"}],
             "title": "肿瘤病例报告",
             "section": [
-                _section(row, sections[row["section"]]) for row in _sections() if sections[row["section"]] or row["required"]
+                _section(row, sections[row["section"]])
+                for row in rows("ccrr_sections")
+                if sections[row["section"]] or row["required"]
             ],
         }
     )
@@ -180,7 +180,7 @@ def _section_of(resource: Resource, primary: str) -> str | None:
     if kind == "Condition" and (id == primary or _PRIMARY in _profiles(resource)):
         return "primary" if id == primary else "problems"
     codes = {found.get("code") for found in resource.get("code", {}).get("coding", ())}
-    for row in _sections():
+    for row in rows("ccrr_sections"):
         fits = not row["profile"] or any(profile.endswith(row["profile"]) for profile in _profiles(resource))
         if kind in row["kinds"].split() and fits and (not row["codes"] or codes & set(row["codes"].split())):
             return row["section"]
@@ -200,9 +200,3 @@ def _is_item(resource: Resource) -> bool:
     """Whether this is an item of the front sheet and nothing else."""
     listed = resource.get("code", {}).get("coding", ()) if resource["resourceType"] == "Observation" else ()
     return bool(listed) and all(found.get("system") == OURS + "hqms" for found in listed)
-
-
-@cache
-def _sections() -> Sequence[Mapping[str, str]]:
-    with files("mappings").joinpath("sources", "fhir", "ccrr_sections.csv").open(encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Final
+
+from adapters.fhir.tables import rows
 
 _POSITION: Final = re.compile(r"\[\d+\]")
 
@@ -15,10 +15,5 @@ _POSITION: Final = re.compile(r"\[\d+\]")
 def is_carried(path: str) -> bool:
     """Whether an element carries the leaf at ``path`` (a path of the table, or anything below one that ends with ``*``)."""
     general = _POSITION.sub("[]", path)
-    return any(general.startswith(row[:-1]) if row.endswith("*") else general == row for row in _paths())
-
-
-@cache
-def _paths() -> tuple[str, ...]:
-    with files("mappings").joinpath("sources", "fhir", "carried.csv").open(encoding="utf-8") as handle:
-        return tuple(row["path"] for row in csv.DictReader(handle))
+    paths = (row["path"] for row in rows("carried"))
+    return any(general.startswith(path[:-1]) if path.endswith("*") else general == path for path in paths)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import quote
 
+from adapters.fhir.tables import rows
 from gateway.model.values import Coded
 from mappings.code_map import value_set
 from mappings.code_systems import OURS, uri_of
@@ -78,11 +77,10 @@ def translated(value: Coded | None, at: str) -> Coded | None:
 
 @cache
 def _written() -> Mapping[tuple[str, str, str], Coded]:
-    with files("mappings").joinpath("sources", "fhir", "written_codes.csv").open(encoding="utf-8") as handle:
-        return {
-            (row["element"], row["value_set"], row["code"]): Coded(row["system"], row["fhir_code"], row["display"])
-            for row in csv.DictReader(handle)
-        }
+    return {
+        (row["element"], row["value_set"], row["code"]): Coded(row["system"], row["fhir_code"], row["display"])
+        for row in rows("written_codes")
+    }
 
 
 # --- extensions and identifiers ------------------------------------------------------------------------------------------------------

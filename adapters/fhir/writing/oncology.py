@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 
+from adapters.fhir.tables import rows
 from gateway.model.values import Coded
 
 
@@ -15,7 +14,7 @@ from gateway.model.values import Coded
 def observation_codes(datum: str, kind: str = "", scheme: str = "") -> tuple[Coded, ...]:
     """Codes that stand for a datum (``t`` of ``clinical``): one of each code system, the first that the table has of it."""
     found: dict[str, Coded] = {}
-    for row in _rows("observations.csv"):
+    for row in rows("observations"):
         if (row["datum"], row["kind"], row["scheme"]) == (datum, kind, scheme):
             found.setdefault(row["system"], Coded(row["system"], row["code"]))
     return tuple(found.values())
@@ -39,13 +38,8 @@ def worded(map_name: str, value: Coded | None) -> tuple[Coded | None, ...]:
 def _codes() -> Mapping[tuple[str, str], str]:
     """(map, word) to the first SNOMED CT code that means it."""
     codes: dict[tuple[str, str], str] = {}
-    for row in _rows("codes.csv"):
+    for row in rows("codes"):
         system, _, code = row["value"].rpartition("|")
         if row["kind"] == "code" and system == "SNOMED-CT":
             codes.setdefault((row["map"], row["target"]), code)
     return codes
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    with files("mappings").joinpath("sources", "fhir", name).open(encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
