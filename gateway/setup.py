@@ -38,6 +38,13 @@ workers = 2
 # dialect = "cn-a"               # standard、cn-a … cn-e 或方言文件
 # organisation = "..."           # 机构代码，以执业许可证为准
 
+# FHIR 来源：POST /fhir，客户端用 zhibao client add --source emr 登记。path 可另设一个放批量文件（NDJSON）的目录。
+# [sources.emr]
+# kind = "fhir"
+# dialect = "standard"           # 或方言文件
+# organisation = "..."
+# path = "inbox-fhir"
+
 # 国家儿童肿瘤监测平台。接口未公开：地址、账号以监测中心下发的为准。
 # [platforms.ncpcs]
 # url = "https://..."

@@ -1,4 +1,4 @@
-"""Commands about senders of HL7 v2: ``source list``, ``source probe``."""
+"""Commands about senders: ``source list`` (HL7 v2 and FHIR), ``source probe`` (HL7 v2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from adapters.fhir.dialect import BUILT_IN as FHIR
+from adapters.fhir.dialect import fhir_dialect
 from adapters.hl7v2.dialect import BUILT_IN, dialect
 from adapters.hl7v2.probe import probe
 from adapters.hl7v2.proposal import proposed
@@ -24,6 +26,8 @@ def source_list() -> int:
         known = dialect(name)
         header = "，".join(f"{place} = {pattern.pattern}" for place, pattern in known.recognise) or "不按消息头识别"
         click.echo(f"{name}\t{known.name}\t{header}")
+    for name in FHIR:
+        click.echo(f"{name}\t{fhir_dialect(name).name}\tFHIR")
     return 0
 
 

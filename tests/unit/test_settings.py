@@ -175,3 +175,10 @@ def test_setting_up_twice_is_refused_and_changes_nothing(tmp_path: Path) -> None
         setup.create(tmp_path)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == {path: content for path, content in before.items() if path.name != CONFIG_NAME}
+
+
+def test_files_of_dialects_count_from_the_configurations_folder(config: Path) -> None:
+    text = '[sources.{}]\nkind = "http"\norganisation = "99"\ndialect = "{}"\n'
+    elsewhere = config.parent / "elsewhere" / "lis.toml"
+    settings = loaded(config, text.format("his", "his.toml") + text.format("lis", elsewhere) + text.format("emr", "cn-a"))
+    assert [source.dialect for source in settings.sources.values()] == [str(config.parent / "his.toml"), str(elsewhere), "cn-a"]
