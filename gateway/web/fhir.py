@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from adapters.fhir import wire
+from adapters.fhir.json_text import join
 from adapters.fhir.refusal import MOST_ISSUES, FhirRefused, Issue
 from adapters.fhir.resource import USED
 from adapters.fhir.structure import document_faults, faults
@@ -221,8 +222,9 @@ def _take_resource(
         if document.kind != kind:
             raise request_refused("other-type", "invalid", f"内容不是 {kind} 资源", f"the body is no {kind}", 422)
         (entry,) = document.entries
-        if_match = request.headers.get("if-match", "")
-        document = replace(document, entries=(replace(entry, method=method, url=url, if_none_exist=condition, if_match=if_match),))
+        asked = replace(entry, method=method, url=url, if_none_exist=condition)
+        if_match, if_none_match = request.headers.get("if-match", ""), request.headers.get("if-none-match", "")
+        document = document.only([replace(asked, if_match=if_match, if_none_match=if_none_match)])
         document, _ = _checked(document)
         accepted = gateway.repository.accept(handed.source, handed.raw, document, base=handed.base, peer=handed.peer)
     except FhirRefused as refusal:
@@ -281,11 +283,14 @@ def _entry_faults(document: Document, entry: Entry) -> list[Issue]:
 
 
 def _unsupported(document: Document, entry: Entry) -> Issue | None:
-    """What is wrong with an entry's request."""
-    if document.type not in ("transaction", "batch") or entry.method not in ("GET", "HEAD", "PATCH"):
-        return None
-    where = f"Bundle.{entry.place}.request.method"
-    return Issue("error", "not-supported", where, "method", f"不支持在 Bundle 中使用 {entry.method}", "method not supported here")
+    """What an entry asks for and is not done: a sender must not believe that it was."""
+    where = f"Bundle.{entry.place}.request" if entry.place else ""
+    if document.type in ("transaction", "batch") and entry.method in ("GET", "HEAD", "PATCH"):
+        text = f"不支持在 Bundle 中使用 {entry.method}"
+        return Issue("error", "not-supported", f"{where}.method", "method", text, "method not supported here")
+    if entry.if_none_match:
+        return Issue("error", "not-supported", join(where, "ifNoneMatch"), "if-none-match", "不支持 If-None-Match", "not supported")
+    return None
 
 
 def _responses(kind: str, accepted: Accepted, faulty: dict[int, list[Issue]]) -> dict[str, Any]:

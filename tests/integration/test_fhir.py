@@ -269,6 +269,19 @@ def test_an_update_meant_for_another_version_is_refused(house: House) -> None:
     assert accepted.status_code == 200
 
 
+def test_if_none_match_is_refused_because_it_would_not_be_kept_to(house: House) -> None:
+    patient = {"resourceType": "Patient", "id": "p9"}
+    refused = house.put("/fhir/Patient/p9", patient, **{"If-None-Match": "*"})
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["details"]["coding"][0]["code"] == "if-none-match"
+    request = {"method": "PUT", "url": "Patient/p9"}
+    guarded = {"resource": patient, "request": request | {"ifNoneMatch": "*"}}
+    answer = house.post({"resourceType": "Bundle", "type": "batch", "entry": [guarded, {"resource": patient, "request": request}]})
+    assert [entry["response"]["status"][:3] for entry in answer.json()["entry"]] == ["422", "201"]
+    named = answer.json()["entry"][0]["response"]["outcome"]["issue"][0]["expression"]
+    assert named == ["Bundle.entry[0].request.ifNoneMatch"]
+
+
 def test_an_older_statement_does_not_replace_a_newer_one(house: House) -> None:
     newer = {"resourceType": "Patient", "id": "p8", "gender": "male", "meta": {"lastUpdated": "2026-10-02T08:00:00+08:00"}}
     older = {"resourceType": "Patient", "id": "p8", "gender": "female", "meta": {"lastUpdated": "2026-10-01T08:00:00+08:00"}}

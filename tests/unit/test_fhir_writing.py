@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import import_module
@@ -16,7 +16,7 @@ import pytest
 
 from adapters.fhir.structure import faults
 from adapters.fhir.tables import rows
-from adapters.fhir.writing.audit_event import audit_event, entry_of
+from adapters.fhir.writing.audit_event import audit_event
 from adapters.fhir.writing.bundles import (
     SeveralPrimaries,
     ccrr_content_bundle,
@@ -38,6 +38,7 @@ from gateway.model.stay import Diagnoses, Diagnosis, Identity, Marker, Medicatio
 from gateway.model.values import Coded
 from gateway.store.ledger import Ledger
 from gateway.store.vault import Vault
+from mappings.code_systems import OURS
 from mappings.layout import layout
 from tests.fhir_profiles import findings_of
 from tests.unit.fhir_stays import BREAST, ICD, NAMES, STAY, everything
@@ -540,10 +541,26 @@ def test_audit_events_prove_the_chain(tmp_path: Path) -> None:
             fields = json.loads(line)
             fields["at"] = datetime.fromisoformat(fields["at"])
             event = json.loads(as_json(audit_event(**fields)))
-            rebuilt.append(json.dumps(entry_of(event), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
+            rebuilt.append(json.dumps(_entry_of(event), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
         rebuilt.append(lines[-1])
     assert verify_lines(rebuilt).entries == 3
     assert rebuilt == lines
+
+
+def _entry_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the audit log that an AuditEvent of ours holds, as the log's export prints them: what its hash covers, and the hash."""
+    extensions = {item["url"].removeprefix(OURS): item for item in event["extension"]}
+    entity = event["entity"][0]
+    return {
+        "seq": extensions["audit-sequence"]["valuePositiveInt"],
+        "at": event["recorded"],
+        "actor": event["agent"][0]["who"]["identifier"]["value"],
+        "action": event["subtype"][-1]["code"],
+        "subject": entity["what"]["identifier"]["value"],
+        "detail": {item["type"]: json.loads(item["valueString"]) for item in entity.get("detail", ())},
+        "previous": extensions["audit-previous"]["valueString"],
+        "hash": extensions["audit-hash"]["valueString"],
+    }
 
 
 def _event(action: str, **said: Any) -> Resource:

@@ -67,22 +67,6 @@ def audit_event(
     )
 
 
-def entry_of(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the audit log that an AuditEvent of ours holds, as the log's export prints them: what its hash covers, and the hash."""
-    extensions = {item["url"].removeprefix(OURS): item for item in event["extension"]}
-    entity = event["entity"][0]
-    return {
-        "seq": extensions["audit-sequence"]["valuePositiveInt"],
-        "at": event["recorded"],
-        "actor": event["agent"][0]["who"]["identifier"]["value"],
-        "action": event["subtype"][-1]["code"],
-        "subject": entity["what"]["identifier"]["value"],
-        "detail": {item["type"]: json.loads(item["valueString"]) for item in entity.get("detail", ())},
-        "previous": extensions["audit-previous"]["valueString"],
-        "hash": extensions["audit-hash"]["valueString"],
-    }
-
-
 def _instant(at: datetime) -> str:
     return at.isoformat(timespec="microseconds")
 
