@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, codings, each, extension, extensions, has_code, numbered, one, text, value_of
 from adapters.fhir.oncology import USED, datum_of, profile_words, profiles_of, stated
 from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
+from gateway.model.facts import TumourRole
 from gateway.model.morphology import icdo3_code
 from gateway.model.values import Coded
-
-Role = Literal["", "primary", "secondary"]
 
 STAGING: Final = frozenset(("t", "n", "m", "group"))
 """Data that stage a cancer."""
@@ -109,7 +108,7 @@ def is_cancer(body: Element, dialect: FhirDialect) -> bool:
     return any(_is_neoplasm(coding, dialect) for coding in codings(body.get("code")))
 
 
-def role_of(body: Element, dialect: FhirDialect) -> Role:
+def role_of(body: Element, dialect: FhirDialect) -> TumourRole:
     """Primary or secondary: by C77–C79 of ICD-10 (in ICD-O-3 C77 is the site of lymphomas) or a behaviour 6, by the profile; any other
     neoplasm by code is primary."""
     found = codings(body.get("code"))

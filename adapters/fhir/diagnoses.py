@@ -37,25 +37,13 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
 from adapters.fhir.values import Spot, mapped, target_of
-from gateway.model.facts import DiagnosisFact
+from gateway.model.facts import DiagnosisFact, DiagnosisUse
 from gateway.model.morphology import morphology_code
 from gateway.model.names import is_chinese
 from gateway.model.values import Coded
+from mappings.diagnosis_uses import USES
 
-Use = Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"]
 Verdict = Literal["confirmed", "open", "withdrawn"]
-
-_USES: Final[dict[str, tuple[Use, int | None]]] = {
-    "discharge": ("discharge", None),
-    "principal": ("discharge", 1),
-    "other": ("discharge", None),
-    "admission": ("admission", None),
-    "outpatient": ("outpatient", None),
-    "external_cause": ("external_cause", None),
-    "pathology": ("pathology", None),
-    "working": ("working", None),
-}
-"""Words of the map ``diagnosis-use``, and the rank that a stated use implies; others stand behind it."""
 
 _WITHDRAWN: Final = frozenset(("refuted", "entered-in-error"))
 _DOUBTFUL: Final = frozenset(("unconfirmed", "provisional", "differential"))
@@ -77,10 +65,10 @@ def diagnoses(record: Record, dialect: FhirDialect, encounter: Resource, others:
     named = list(_named(record, dialect, encounter, said))
     stated = {(entry.condition.key if entry.condition is not None else entry.element, entry.use) for entry in named if entry.use}
     only = len({key for key, use in stated if use == "discharge"}) == 1 and all(use != "principal" for _, use in stated)
-    seen: set[tuple[str, Use]] = set()
+    seen: set[tuple[str, DiagnosisUse]] = set()
     places = count(2)
     for entry in named:
-        use, rank = _USES.get(entry.use, ("working", None))
+        use, rank = USES.get(entry.use, ("working", None))
         if entry.rank is not None and use != "working":
             rank = entry.rank + 1 if entry.use == "other" else entry.rank
         elif entry.use == "other":
@@ -148,7 +136,7 @@ def _concept(condition: Resource | None) -> Element:
 
 
 def _diagnosis(
-    record: Record, dialect: FhirDialect, owner: Resource, entry: _Named, use: Use, rank: int | None, key: str
+    record: Record, dialect: FhirDialect, owner: Resource, entry: _Named, use: DiagnosisUse, rank: int | None, key: str
 ) -> Iterator[Said]:
     condition = entry.condition
     place = "code" if condition is not None else f"{entry.element}.concept"

@@ -32,7 +32,7 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
 from adapters.fhir.values import Spot, mapped, named, target_of
-from gateway.model.facts import Fact, MovementFact, VisitKey
+from gateway.model.facts import VISIT_KINDS, Fact, MovementFact, VisitKey
 from gateway.model.values import Coded
 from mappings.code_map import CodeMap
 
@@ -41,7 +41,6 @@ _PLANNED: Final = frozenset(("planned", "preadmit"))
 _WITHDRAWN: Final = frozenset(("cancelled", "discontinued", "entered-in-error"))
 _WITHIN_WARD: Final = frozenset(("bd", "ro"))
 """Bed and room (location-physical-type): the ward is what they are part of."""
-_KINDS: Final = frozenset(("inpatient", "outpatient", "emergency", "check-up"))
 
 
 class _Place(NamedTuple):
@@ -79,7 +78,7 @@ def visit(dialect: FhirDialect, encounter: Resource, said: list[Said]) -> VisitK
     numbers = list(identifiers(body.get("identifier")))
     visit_number = next((found.value for _, found in dialect.identifier("visit_number", numbers)), "")
     times = _admission_number(dialect, encounter, numbers, said)
-    return VisitKey(visit_number, times, kind if kind in _KINDS else "")  # type: ignore[arg-type]
+    return VisitKey(visit_number, times, VISIT_KINDS.get(kind or "", ""))
 
 
 def encounter_says(record: Record, dialect: FhirDialect, encounter: Resource) -> list[Said]:

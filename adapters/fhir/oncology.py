@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, codings, label
 from adapters.fhir.tables import rows
 from adapters.fhir.values import target_of
+from gateway.model.facts import StageKind
 from gateway.model.values import Coded
 from mappings.code_map import CodeMap
-
-Kind = Literal["clinical", "pathologic", "other"]
 
 USED: Final = frozenset(("final", "amended", "corrected"))
 """Observation.status of results that count; preliminary ones wait, cancelled and wrong ones are withdrawn (HL7 notes, rules 3 and 4)."""
@@ -37,7 +36,7 @@ class Datum(NamedTuple):
     ``morphology``, ``size``, ``longest``, ``laterality``, ``marker``."""
 
     name: str
-    kind: Kind = "other"
+    kind: StageKind = "other"
     scheme: str = ""
 
 
@@ -112,7 +111,7 @@ def scheme_system(scheme: str) -> Coded:
 @cache
 def _observations() -> Mapping[tuple[str, str], Datum]:
     return {
-        (row["system"], row["code"]): Datum(row["datum"], cast(Kind, row["kind"] or "other"), row["scheme"])
+        (row["system"], row["code"]): Datum(row["datum"], cast(StageKind, row["kind"] or "other"), row["scheme"])
         for row in rows("observations")
     }
 

@@ -9,7 +9,7 @@ cancelled or is wrong is not said. Attachments are not read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 from adapters.fhir.cancer import morphology
 from adapters.fhir.dialect import FhirDialect
@@ -32,17 +32,12 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.result import result_of
 from adapters.fhir.said import Said
-from gateway.model.facts import PathologyFact
+from gateway.model.facts import PATHOLOGY_KINDS, PATHOLOGY_STATUSES, PathologyFact, PathologyKind, PathologyStatus
 from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
 from mappings.code_map import CodeMap
 
-Kind = Literal["routine", "frozen", "supplement"]
-Status = Literal["final", "preliminary", "corrected"]
-
-_KINDS: Final[dict[str, Kind]] = {"routine": "routine", "frozen": "frozen", "supplement": "supplement"}
-_STATUSES: Final[dict[str, Status]] = {"final": "final", "preliminary": "preliminary", "corrected": "corrected"}
-_WORDS: Final = (("冰冻", "frozen"), ("补充", "supplement"))
+_WORDS: Final[tuple[tuple[str, PathologyKind], ...]] = (("冰冻", "frozen"), ("补充", "supplement"))
 
 
 def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:
@@ -75,7 +70,7 @@ def _report(record: Record, dialect: FhirDialect, report: Resource) -> Iterator[
     word = dialect.maps["report-status"].find(text(body.get("status")))[0]
     if word == "withdrawn":
         return
-    status = _STATUSES.get(word or "")
+    status = PATHOLOGY_STATUSES.get(word or "")
     if status is None:
         yield remarked("report-status", report, "status")
         status = "preliminary"
@@ -126,26 +121,26 @@ def _report(record: Record, dialect: FhirDialect, report: Resource) -> Iterator[
     )
 
 
-def _kind(dialect: FhirDialect, body: Element) -> Kind | None:
+def _kind(dialect: FhirDialect, body: Element) -> PathologyKind | None:
     """Frozen, supplement or routine, as code or category say it: by the map of kinds, the LOINC code of that section, or in words."""
     kinds, sections = dialect.maps["report-kind"], dialect.maps["pathology-section"]
     for concept in (*each(body.get("code")), *each(body.get("category"))):
         for target in (_found(kinds, concept), _found(sections, concept)):
-            if target in _KINDS:
-                return _KINDS[target]
-        for words, target in _WORDS:
+            if (kind := PATHOLOGY_KINDS.get(target or "")) is not None:
+                return kind
+        for words, told in _WORDS:
             if words in label(concept):
-                return _KINDS[target]
+                return told
     return None
 
 
-def _kind_by_sections(sections: dict[str, str]) -> Kind:
+def _kind_by_sections(sections: dict[str, str]) -> PathologyKind:
     if set(sections) == {"frozen"}:
         return "frozen"
     return "supplement" if set(sections) == {"supplement"} else "routine"
 
 
-def _results(record: Record, report: Resource, status: Status) -> Iterator[Resource]:
+def _results(record: Record, report: Resource, status: PathologyStatus) -> Iterator[Resource]:
     """Observations of the report, and their members, each once. A final report says only what is final in it."""
     seen: set[str] = set()
     waiting = [(report, item, element) for element, item in numbered(report.body.get("result"), "result")]

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, each, numbered, when
-from adapters.fhir.oncology import Datum, Kind, datum_of, scheme_system, staging_system
+from adapters.fhir.oncology import Datum, datum_of, scheme_system, staging_system
 from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
 from adapters.fhir.result import result_of
 from adapters.fhir.said import Said
-from gateway.model.facts import StageFact
+from gateway.model.facts import StageFact, StageKind
 from gateway.model.values import Coded
 
 _PARTS = ("t", "n", "m")
@@ -43,7 +43,7 @@ def stagings(record: Record, observed: Iterable[Staged], dialect: FhirDialect) -
         else:
             parts[staged.observation.key] = staged
     held: set[str] = set()
-    bare: dict[tuple[str, Kind, str | None], StageFact | None] = {}
+    bare: dict[tuple[str, StageKind, str | None], StageFact | None] = {}
     for group in groups:
         members = [
             part
@@ -73,7 +73,7 @@ def stagings(record: Record, observed: Iterable[Staged], dialect: FhirDialect) -
             yield from _said(part.observation, part.observation.body, "", part.datum.name, common)
 
 
-def _about(staging: StageFact) -> tuple[str, Kind, str | None]:
+def _about(staging: StageFact) -> tuple[str, StageKind, str | None]:
     return staging.tumour, staging.kind, staging.staged_on
 
 
@@ -86,7 +86,7 @@ def _agree(group: Staged, part: Staged) -> bool:
 def _common(staged: list[Staged], key: str, dialect: FhirDialect) -> StageFact:
     """What all parts of a staging share: of the first, the group, that says it."""
     systems = (_system(one.observation.body, one.datum, dialect) for one in staged)
-    kinds: Iterator[Kind] = (one.datum.kind for one in staged)
+    kinds: Iterator[StageKind] = (one.datum.kind for one in staged)
     return StageFact(
         next((one.tumour for one in staged if one.tumour), ""),
         key,

@@ -11,12 +11,12 @@ from typing import Final
 from adapters.fhir.cancer import Cancers, morphology_of, role_of, topography
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import day, each, extension, label, numbered, value_of
-from adapters.fhir.oncology import Kind, datum_of, highest, stated, worded
+from adapters.fhir.oncology import datum_of, highest, stated, worded
 from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
-from gateway.model.facts import StageFact, TumourFact
+from gateway.model.facts import StageFact, StageKind, TumourFact
 from gateway.model.values import Coded
 
 _ASSERTED: Final = ("condition-assertedDate", "obf-DateOfDiagnosis-extension")
@@ -78,7 +78,7 @@ def _stages(record: Record, condition: Resource, dialect: FhirDialect) -> Iterat
         if group is None or any(_received(record, condition, reference) for reference in each(stage.get("assessment"))):
             continue
         datum = datum_of(stage.get("type"), dialect)
-        kind: Kind = datum.kind if datum is not None else "other"
+        kind: StageKind = datum.kind if datum is not None else "other"
         key = f"{condition.key}#{element}"
         yield Said(condition, StageFact(condition.key, key, condition.source(f"{element}.summary"), kind, group=group))
 

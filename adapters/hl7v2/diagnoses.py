@@ -8,7 +8,7 @@ or nothing yet where it is a working one.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 from adapters.hl7v2.dialect import Dialect
 from adapters.hl7v2.entries import (
@@ -24,27 +24,18 @@ from adapters.hl7v2.entries import (
 )
 from adapters.hl7v2.message import Segment, Segments
 from adapters.hl7v2.remarks import remark
-from gateway.model.facts import DiagnosisFact, Remark
+from gateway.model.facts import DiagnosisFact, DiagnosisUse, Remark
 from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
+from mappings.diagnosis_uses import USES
 
-Use = Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"]
 _GROUP: Final = "DiagnosisFact"
 _ICD10: Final = re.compile(r"[A-Z]\d\d")
-_USES: Final[dict[object, tuple[Use, int | None]]] = {
-    "discharge": ("discharge", None),
-    "principal": ("discharge", 1),
-    "other": ("discharge", 2),
-    "admission": ("admission", None),
-    "outpatient": ("outpatient", None),
-    "external_cause": ("external_cause", None),
-    "pathology": ("pathology", None),
-    "working": ("working", None),
-}
-"""Words of the map ``diagnosis-use``, and the rank that a stated use implies."""
 
 
-def diagnoses(dialect: Dialect, segments: Segments, unsaid: Use | None, remarks: list[Remark]) -> tuple[list[DiagnosisFact], bool]:
+def diagnoses(
+    dialect: Dialect, segments: Segments, unsaid: DiagnosisUse | None, remarks: list[Remark]
+) -> tuple[list[DiagnosisFact], bool]:
     """(diagnoses, whether they are stated as a whole and not one by one). ``unsaid`` is the use where DG1-6 is empty, if the event
     tells one."""
     found: list[DiagnosisFact] = []
@@ -60,7 +51,9 @@ def diagnoses(dialect: Dialect, segments: Segments, unsaid: Use | None, remarks:
     return found, whole
 
 
-def _entries(dialect: Dialect, segment: Segment, where: str, unsaid: Use | None, remarks: list[Remark]) -> list[DiagnosisFact]:
+def _entries(
+    dialect: Dialect, segment: Segment, where: str, unsaid: DiagnosisUse | None, remarks: list[Remark]
+) -> list[DiagnosisFact]:
     source = source_of(dialect, _GROUP, segment, "condition")
     parts = coded_element(segment, source)
     place = where + source.place[3:] if source is not None else where
@@ -88,7 +81,7 @@ def _diagnosis(
     code: str,
     label: str,
     place: str,
-    use: Use | None,
+    use: DiagnosisUse | None,
     rank: int | None,
     said: dict[str, Coded | int | str],
     remarks: list[Remark],
@@ -114,11 +107,11 @@ def _diagnosis(
     )
 
 
-def _use(dialect: Dialect, segment: Segment, unsaid: Use | None) -> tuple[Use | None, int | None]:
+def _use(dialect: Dialect, segment: Segment, unsaid: DiagnosisUse | None) -> tuple[DiagnosisUse | None, int | None]:
     """(use, rank that it implies); no use where it is unmapped, or neither said nor told by the event."""
     source = source_of(dialect, _GROUP, segment, "use")
     parts = coded_element(segment, source)
     if source is not None and source.codes is not None and any(parts[:2]):
         target, _ = source.codes.find(parts[0], parts[1] if len(parts) > 1 else "")
-        return _USES.get(target, (None, None))
+        return USES.get(target or "", (None, None))
     return unsaid, None

@@ -29,11 +29,11 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
+from gateway.model.facts import VisitKind
 from mappings.dialect_files import faulty, tables, typed
 
 BUILT_IN: Final = ("standard", "cn-a", "cn-b", "cn-c", "cn-d", "cn-e")
 
-VisitKind = Literal["inpatient", "outpatient", "emergency", "check-up"]
 AddressKind = Literal["", "present", "registered", "employer", "birthplace"]
 
 

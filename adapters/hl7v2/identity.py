@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from adapters.hl7v2.datatypes import component, components
 from adapters.hl7v2.dialect import Dialect, Slot
 from adapters.hl7v2.message import NULL, Segment, Segments
 from adapters.hl7v2.remarks import remark
 from gateway.model import resident_id
-from gateway.model.facts import Fact, PatientKey, Remark, VisitKey
+from gateway.model.facts import VISIT_KINDS, Fact, PatientKey, Remark, VisitKey, VisitKind
 from gateway.model.values import Coded
 
 _SHAPES_STAND_IN: Final = (3, 4, 19, 2)
@@ -78,14 +78,14 @@ def identify(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> Ide
     trusted = person is not None and sort in ("right", "unchecked")
     return Identity(
         PatientKey(record.text if record else "", person.text if person and trusted else "", others),
-        VisitKey(visit.text if visit else "", int(times.text) if times else None, kind),  # type: ignore[arg-type]
+        VisitKey(visit.text if visit else "", int(times.text) if times else None, kind),
         facts,
         person.text if person and sort == "right" else "",
         person.place if person and sort == "right" else "",
     )
 
 
-def visit_kind(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> str:
+def visit_kind(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> Literal["", VisitKind]:
     """``inpatient`` and so on from the patient class, empty when it is not said or has no mapping."""
     for rule in dialect.members.get(("VisitKey", "PV1"), ()):
         for source in rule.sources:
@@ -97,7 +97,7 @@ def visit_kind(dialect: Dialect, segments: Segments, remarks: list[Remark]) -> s
             target, _ = source.codes.find(component(segment, parts, 1), component(segment, parts, 2))
             if target is None:
                 remarks.append(remark("unmapped-code", source.place))
-            return target or ""
+            return VISIT_KINDS.get(target or "", "")
     return ""
 
 

@@ -5,16 +5,15 @@ order, RXA-20 and RXA-21 say that a dose was not given or is taken back."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from adapters.hl7v2.dialect import Dialect
 from adapters.hl7v2.entries import coded_element, coded_of, members, source_of, text_of
 from adapters.hl7v2.message import Segment, Segments
 from adapters.hl7v2.remarks import remark
-from gateway.model.facts import MedicationFact, Remark
+from gateway.model.facts import MedicationFact, MedicationState, Remark
 from gateway.model.values import Coded
 
-State = Literal["ordered", "given", "cancelled"]
 _GROUP: Final = "MedicationFact"
 _CONTEXT: Final = ("ORC", "TQ1", "RXO", "RXE", "RXR")
 _ORDERS: Final = ("RXE", "RXO")
@@ -63,7 +62,7 @@ def _fact(dialect: Dialect, order: Segments, main: Segment, remarks: list[Remark
         remarks.append(remark("drug-unnamed", main.name))
         return None
     cancelled = cancelled or (main.name == "RXA" and main.value("21").strip() in ("D", "X"))
-    state: State = "cancelled" if cancelled else "given" if main.name == "RXA" else "ordered"
+    state: MedicationState = "cancelled" if cancelled else "given" if main.name == "RXA" else "ordered"
     return MedicationFact(
         drug,
         place,

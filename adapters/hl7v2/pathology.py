@@ -8,27 +8,18 @@ Morphology is taken from a coded observation only, never from text.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from adapters.hl7v2.datatypes import component, components
 from adapters.hl7v2.dialect import Dialect
 from adapters.hl7v2.entries import coded_element, source_of
 from adapters.hl7v2.message import NULL, Segment, Segments
 from adapters.hl7v2.remarks import remark
-from gateway.model.facts import PathologyFact, Remark
+from gateway.model.facts import PATHOLOGY_KINDS, PATHOLOGY_STATUSES, PathologyFact, PathologyKind, PathologyStatus, Remark
 from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
 
-Kind = Literal["routine", "frozen", "supplement"]
-Status = Literal["final", "preliminary", "corrected", "withdrawn"]
-_KINDS: Final[dict[object, Kind]] = {"routine": "routine", "frozen": "frozen", "supplement": "supplement"}
-_STATUSES: Final[dict[object, Status]] = {
-    "final": "final",
-    "preliminary": "preliminary",
-    "corrected": "corrected",
-    "withdrawn": "withdrawn",
-}
-_WORST_FIRST: Final[tuple[Status, ...]] = ("withdrawn", "preliminary", "corrected", "final")
+_WORST_FIRST: Final[tuple[PathologyStatus, ...]] = ("withdrawn", "preliminary", "corrected", "final")
 _GROUP: Final = "PathologyFact"
 _ATTACHMENTS: Final = frozenset(("ED", "RP"))
 _CODED: Final = frozenset(("CE", "CWE", "CNE", "CF"))
@@ -62,12 +53,12 @@ def report(dialect: Dialect, order: Segments, number: int, remarks: list[Remark]
     specimen, stated_kind = _specimen_number(dialect, order, f"OBR[{number}]-3", remarks)
     stated = _status_of_report(dialect, order, request, number, remarks)
     reported_at = _reported_at(dialect, request, number, remarks)
-    pieces: dict[tuple[Kind | None, Status], _Piece] = {}
+    pieces: dict[tuple[PathologyKind | None, PathologyStatus], _Piece] = {}
     for segment in order.all("OBX"):
         status = _status_of_observation(dialect, segment, stated, remarks)
         if status is None:
             continue
-        kind = _KINDS.get(dialect.maps["report-kind"].find(segment.value("2"))[0]) or stated_kind
+        kind = PATHOLOGY_KINDS.get(dialect.maps["report-kind"].find(segment.value("2"))[0] or "") or stated_kind
         piece = pieces.setdefault((kind, status), _Piece())
         if status != "withdrawn":
             piece.add(dialect, segment, remarks)
@@ -108,7 +99,7 @@ class _Piece:
         return bool(self.texts) or self.morphology is not None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PathologyKind:
         """The kind where nobody says it, by the sections that are there."""
         sections = set(self.texts)
         if sections == {"frozen"}:
@@ -151,7 +142,7 @@ def _lines(segment: Segment, *, coded: bool) -> list[str]:
     return [label or code for code, label in zip(segment.values("5.1"), segment.values("5.2"), strict=True)]
 
 
-def _specimen_number(dialect: Dialect, order: Segments, place: str, remarks: list[Remark]) -> tuple[str, Kind | None]:
+def _specimen_number(dialect: Dialect, order: Segments, place: str, remarks: list[Remark]) -> tuple[str, PathologyKind | None]:
     """(病理号, kind of report where OBR-3 tells it)."""
     text = ""
     for name in ("OBR", "SPM", "ORC"):
@@ -169,11 +160,13 @@ def _specimen_number(dialect: Dialect, order: Segments, place: str, remarks: lis
     match = dialect.pathology_number.fullmatch(text) if dialect.pathology_number is not None else None
     if match is None:
         return text, None
-    kind = _KINDS.get(dialect.maps["report-kind"].find(match.groupdict().get("kind") or "")[0])
+    kind = PATHOLOGY_KINDS.get(dialect.maps["report-kind"].find(match.groupdict().get("kind") or "")[0] or "")
     return match["number"], kind
 
 
-def _status_of_report(dialect: Dialect, order: Segments, request: Segment, number: int, remarks: list[Remark]) -> Status | None:
+def _status_of_report(
+    dialect: Dialect, order: Segments, request: Segment, number: int, remarks: list[Remark]
+) -> PathologyStatus | None:
     """OBR-25, or a cancelling ORC-1; None where nothing is said."""
     common = order.first("ORC")
     if common is not None and dialect.maps["order-state"].codes.get(common.value("1").strip()) == "cancelled":
@@ -183,12 +176,14 @@ def _status_of_report(dialect: Dialect, order: Segments, request: Segment, numbe
     if source is None or source.codes is None or not any(parts[:2]):
         return None
     target, _ = source.codes.find(parts[0], parts[1] if len(parts) > 1 else "")
-    if target not in _STATUSES:
+    if target not in PATHOLOGY_STATUSES:
         remarks.append(remark("report-status", f"OBR[{number}]{source.place[3:]}"))
-    return _STATUSES.get(target, "preliminary")
+    return PATHOLOGY_STATUSES.get(target or "", "preliminary")
 
 
-def _status_of_observation(dialect: Dialect, segment: Segment, stated: Status | None, remarks: list[Remark]) -> Status | None:
+def _status_of_observation(
+    dialect: Dialect, segment: Segment, stated: PathologyStatus | None, remarks: list[Remark]
+) -> PathologyStatus | None:
     """The lower of what OBR-25 and OBX-11 allow; None for an observation without a result."""
     code = segment.value("11").strip()
     target = dialect.maps["observation-status"].find(code)[0] if code else None
@@ -197,7 +192,7 @@ def _status_of_observation(dialect: Dialect, segment: Segment, stated: Status | 
     if code and target is None:
         remarks.append(remark("report-status", "OBX-11"))
         target = "preliminary"
-    own = _STATUSES.get(target)
+    own = PATHOLOGY_STATUSES.get(target or "")
     if stated is None and own is None:
         remarks.append(remark("report-status", "OBR-25"))
         return "preliminary"

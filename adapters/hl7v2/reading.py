@@ -11,7 +11,7 @@ from typing import Final
 
 from adapters.hl7v2.datatypes import Element, is_null
 from adapters.hl7v2.demographics import addresses, allergies
-from adapters.hl7v2.diagnoses import Use, diagnoses
+from adapters.hl7v2.diagnoses import diagnoses
 from adapters.hl7v2.dialect import Dialect
 from adapters.hl7v2.entries import coded_of, members, text_of
 from adapters.hl7v2.identity import check_against_id, identify, merged_from
@@ -21,7 +21,7 @@ from adapters.hl7v2.message import Message, Segment, Segments
 from adapters.hl7v2.pathology import is_pathology, report
 from adapters.hl7v2.procedures import procedures
 from adapters.hl7v2.remarks import remark
-from gateway.model.facts import Fact, Facts, MovementFact, Remark
+from gateway.model.facts import DiagnosisUse, Fact, Facts, MovementFact, Remark
 from gateway.model.times import china_time
 from gateway.model.values import Coded
 
@@ -121,7 +121,7 @@ class FactsReader:
 
     def _read_entries(self, segments: Segments, trigger: str, discharged: bool, facts: Facts) -> None:
         """Diagnoses, procedures and the transfer."""
-        unsaid: Use | None = "discharge" if discharged else "admission" if trigger in _ADMISSIONS else None
+        unsaid: DiagnosisUse | None = "discharge" if discharged else "admission" if trigger in _ADMISSIONS else None
         if segments.first("DG1") is not None:
             facts.diagnoses, whole = diagnoses(self.dialect, segments, unsaid, facts.remarks)
             if whole and trigger in _SNAPSHOTS:

@@ -10,7 +10,8 @@ Times are ISO 8601, China time without an offset, with the precision they came w
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
 
 from msgspec import Struct, field
 
@@ -24,6 +25,33 @@ Action = Literal["", "add", "update", "delete"]
 
 Severity = Literal["error", "warning", "info"]
 """How grave a remark is."""
+
+VisitKind = Literal["inpatient", "outpatient", "emergency", "check-up"]
+"""Kinds of visits, where the sender tells one."""
+
+VISIT_KINDS: Final[Mapping[str, VisitKind]] = {kind: kind for kind in get_args(VisitKind)}
+
+DiagnosisUse = Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"]
+"""The role of a diagnosis on the front sheet; ``working`` ones are kept and never reported."""
+
+PathologyKind = Literal["routine", "frozen", "supplement"]
+"""Kinds of pathology reports."""
+
+PATHOLOGY_KINDS: Final[Mapping[str, PathologyKind]] = {kind: kind for kind in get_args(PathologyKind)}
+
+PathologyStatus = Literal["final", "preliminary", "corrected", "withdrawn"]
+"""How far a pathology report has come."""
+
+PATHOLOGY_STATUSES: Final[Mapping[str, PathologyStatus]] = {status: status for status in get_args(PathologyStatus)}
+
+TumourRole = Literal["", "primary", "secondary"]
+"""Primary tumour or metastasis; empty where nobody says."""
+
+StageKind = Literal["clinical", "pathologic", "other"]
+"""What a staging is based on."""
+
+MedicationState = Literal["ordered", "given", "cancelled"]
+"""What became of a drug."""
 
 
 class Fact(Struct, frozen=True, omit_defaults=True):
@@ -50,7 +78,7 @@ class VisitKey(Struct, frozen=True, omit_defaults=True):
 
     number: Text = ""
     admission_number: int | None = None
-    kind: Literal["", "inpatient", "outpatient", "emergency", "check-up"] = ""
+    kind: Literal["", VisitKind] = ""
 
 
 class DiagnosisFact(Struct, frozen=True, omit_defaults=True):
@@ -59,7 +87,7 @@ class DiagnosisFact(Struct, frozen=True, omit_defaults=True):
 
     condition: Coded
     source: str
-    use: Literal["discharge", "admission", "outpatient", "external_cause", "pathology", "working"] = "discharge"
+    use: DiagnosisUse = "discharge"
     rank: int | None = None
     key: Text = ""
     action: Action = ""
@@ -97,8 +125,8 @@ class PathologyFact(Struct, frozen=True, omit_defaults=True):
 
     specimen_number: Text
     source: str
-    kind: Literal["routine", "frozen", "supplement"] = "routine"
-    status: Literal["final", "preliminary", "corrected", "withdrawn"] = "final"
+    kind: PathologyKind = "routine"
+    status: PathologyStatus = "final"
     texts: dict[str, str] = {}
     morphology: Coded | None = None
     reported_at: DateTime | None = None
@@ -111,7 +139,7 @@ class TumourFact(Struct, frozen=True, omit_defaults=True):
     key: Text
     source: str
     condition: Coded | None = None
-    role: Literal["", "primary", "secondary"] = ""
+    role: TumourRole = ""
     topography: Coded | None = None
     laterality: Coded | None = None
     morphology: Coded | None = None
@@ -129,7 +157,7 @@ class StageFact(Struct, frozen=True, omit_defaults=True):
     tumour: Text
     key: Text
     source: str
-    kind: Literal["clinical", "pathologic", "other"] = "other"
+    kind: StageKind = "other"
     system: Coded | None = None
     t: Coded | None = None
     n: Coded | None = None
@@ -158,7 +186,7 @@ class MedicationFact(Struct, frozen=True, omit_defaults=True):
     drug: Coded
     source: str
     key: Text = ""
-    state: Literal["ordered", "given", "cancelled"] = "ordered"
+    state: MedicationState = "ordered"
     dose: Text | None = None
     unit: Text | None = None
     route: Coded | None = None
