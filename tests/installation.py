@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,13 @@ def install(folder: Path, *, url: str, account: str, secret: str, port: int = 0,
     quick = "retry_first_seconds = 0.05\nretry_longest_seconds = 1\nreceipts_seconds = 0.1\n"
     config.write_text(text + platform + quick + more, "utf-8")
     return config, password
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now, for a server that must have the same one after a restart."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:

@@ -30,7 +30,7 @@ from gateway.store.tables import AuditEntry, InboundMessage, StayRow
 from gateway.store.vault import Vault
 from tests.benchmarks import ward
 from tests.chaos.test_kill import Server
-from tests.installation import wait_for
+from tests.installation import free_port, wait_for
 
 SENDERS = 16
 STAYS = 160
@@ -131,7 +131,7 @@ def settings(tmp_path: Path) -> Settings:
     setup.create(tmp_path / "hospital")
     config = tmp_path / "hospital" / CONFIG_NAME
     text = config.read_text("utf-8").replace("port = 8750", "port = 0")
-    source = f'[sources.his]\nport = {_free_port()}\ndialect = "{ward.DIALECT}"\norganisation = "990001"\n'
+    source = f'[sources.his]\nport = {free_port()}\ndialect = "{ward.DIALECT}"\norganisation = "990001"\n'
     config.write_text(f"{text}\n[platforms.hqms]\n\n{source}", "utf-8")
     return load(config)
 
@@ -193,9 +193,3 @@ def _ledger(settings: Settings) -> Ledger:
 def _states(settings: Settings) -> Counter[str]:
     with _ledger(settings) as ledger, ledger.read() as session:
         return Counter(session.exec(select(InboundMessage.state)).all())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
