@@ -48,8 +48,11 @@ WARMING = 20
 LINES = 20_000
 SOURCE = '\n[platforms.hqms]\n\n[sources.emr]\nkind = "fhir"\norganisation = "990100000000000018"\nlongest_mb = 1\n'
 
+READ = "durable and read (the first four)"
 WHOLE = "all of it"
+WHOLE_CPU = "all of it, CPU time"
 PEER = f"fhir.resources {version('fhir.resources')}, parse alone"
+PEER_CPU = f"{PEER}, CPU time"
 STAGES = {
     "wire": "decoded, structure checked",
     "durable": "durable (sealed, one commit)",
@@ -113,7 +116,7 @@ def opened(folder: Path) -> Gateway:
 def _transactions(folder: Path, count: int) -> tuple[dict[str, list[float]], float]:
     """(seconds of each transaction by stage, the whole and the peer among them; mean length in bytes)."""
     raws = [transaction(record) for record in islice(patients(), WARMING + count)]
-    spent: dict[str, list[float]] = {stage: [] for stage in (*STAGES, WHOLE, PEER)}
+    spent: dict[str, list[float]] = {stage: [] for stage in (*STAGES, READ, WHOLE, WHOLE_CPU, PEER, PEER_CPU)}
     gateway = opened(folder)
     try:
         for raw in raws:
@@ -126,9 +129,10 @@ def _transactions(folder: Path, count: int) -> tuple[dict[str, list[float]], flo
     assert states == {"assembled"}, states
     for raw in raws:
         peer = BundleR5 if b'"urn:uuid:' not in raw else BundleR4B
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         peer.model_validate_json(raw)
         spent[PEER].append(time.perf_counter() - started)
+        spent[PEER_CPU].append(time.process_time() - cpu)
     measured = {stage: seconds[WARMING:] for stage, seconds in spent.items()}
     return measured, fmean(map(len, raws[WARMING:]))
 
@@ -136,7 +140,7 @@ def _transactions(folder: Path, count: int) -> tuple[dict[str, list[float]], flo
 def _taken(gateway: Gateway, raw: bytes) -> dict[str, float]:
     """The seconds that one transaction takes, by stage."""
     inside: dict[str, float] = defaultdict(float)
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     document = wire.read(raw, content_type="application/fhir+json")
     faults = document_faults(document)
     checked = time.perf_counter()
@@ -146,11 +150,12 @@ def _taken(gateway: Gateway, raw: bytes) -> dict[str, float]:
         watched.enter_context(_watched(Records, "read", inside, "records"))
         watched.enter_context(_watched(RecordReader, "read", inside, "facts"))
         gateway.assembler.run()
-    done = time.perf_counter()
+    done, cpu = time.perf_counter(), time.process_time() - cpu
     assert not faults, faults[0]
     assert len(accepted.entries) == ENTRIES
     rest = done - durable - sum(inside.values())
-    return {"wire": checked - begun, "durable": durable - checked, **inside, "rest": rest, WHOLE: done - begun}
+    stages = {"wire": checked - begun, "durable": durable - checked, **inside, "rest": rest}
+    return {**stages, READ: done - begun - rest, WHOLE: done - begun, WHOLE_CPU: cpu}
 
 
 @contextmanager
