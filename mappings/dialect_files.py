@@ -1,6 +1,7 @@
 """Dialect files: TOML tables, each over the one that it ``extends``, whatever the standard they are for.
 
-`tables` reads them, `typed` checks a part against its type. Every mistake is a `ConfigurationError` that names the file and the key.
+`tables` reads them, `typed` checks a part against its type; `Systems` and `AddressKind` are what a file of any standard may say. Every
+mistake is a `ConfigurationError` that names the file and the key.
 """
 
 from __future__ import annotations
@@ -9,11 +10,25 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from gateway.model.errors import ConfigurationError
+
+Typed = TypeVar("Typed")
+
+AddressKind = Literal["", "present", "registered", "employer", "birthplace"]
+"""Of addresses that do not say their kind: which one they are; empty where nobody knows."""
+
+
+class Systems(Struct, frozen=True, forbid_unknown_fields=True):
+    """Code systems, that is editions, in which the sender codes."""
+
+    diagnosis: str = "ICD10-GB-CLIN-2.0"
+    procedure: str = "ICD9CM3-GB-CLIN-3.0"
+    morphology: str = "ICDO-M-GB-CLIN-2.0"
 
 
 def faulty(origin: str, key: str, reason: str, english: str = "") -> ConfigurationError:
@@ -31,14 +46,20 @@ def tables(name_or_path: str, built_in: Mapping[str, Traversable]) -> dict[str, 
     return _over_parents(name_or_path, built_in, ())
 
 
-def typed(origin: str, key: str, value: Any, type: Any) -> Any:
+def typed(origin: str, key: str, value: object, type: type[Typed]) -> Typed:
     """``value`` as ``type``. Raises `ConfigurationError` that names the key below ``key``."""
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        inner = where.rstrip("`").lstrip(".")
+        inner, reason = misfit(error)
         raise faulty(origin, f"{key}{'.' if key and inner[:1] not in '[' else ''}{inner}" or "顶层", reason) from error
+
+
+def misfit(error: msgspec.ValidationError) -> tuple[str, str]:
+    """(key, reason): which key of a file does not fit its type, as a path into the file, and msgspec's own words for it. The key is
+    empty where it is the file as a whole."""
+    reason, _, where = str(error).partition(" - at `$")
+    return where.rstrip("`").lstrip("."), reason
 
 
 def _over_parents(name_or_path: str, built_in: Mapping[str, Traversable], below: tuple[str, ...]) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from mappings.code_map import CodeMap, base_codes
 from mappings.code_systems import name_of
 from mappings.dialect_codes import dialect_codes
 from mappings.dialect_files import faulty
+from mappings.dialect_rules import Rule, rules
 
-__all__ = ["BUILT_IN", "FhirDialect", "Rule", "Slot", "Source", "fhir_dialect"]
+__all__ = ["BUILT_IN", "FhirDialect", "Slot", "Source", "fhir_dialect"]
 
 _ICD10: Final = re.compile(r"[A-Z]\d\d(?!\d{1,3}/)")  # M8140/3 is morphology
 _ICD9_PROCEDURE: Final = re.compile(r"\d\d\.")
@@ -41,14 +42,6 @@ class Source:
     convert: Converter
     codes: CodeMap | None
     finished: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A path of the stay and the elements it may stand at, in order."""
-
-    path: str
-    sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ class FhirDialect:
             systems.morphology: (_names(systems.morphology, written.morphology), _MORPHOLOGY),
         }
         self._plans = {
-            (kind, release): tuple(self._rules(kind, release, origin))
+            (kind, release): rules(self._placed(kind, release, origin))
             for kind in ("Patient", "Encounter", "Coverage")
             for release in ("R4", "R5")
         }
@@ -99,7 +92,7 @@ class FhirDialect:
     def __repr__(self) -> str:
         return f"<FhirDialect {self.id}>"
 
-    def plan(self, kind: str, release: Release) -> tuple[Rule, ...]:
+    def plan(self, kind: str, release: Release) -> tuple[Rule[Source], ...]:
         """The rules for paths of the stay that a resource of this kind feeds."""
         return self._plans.get((kind, release), ())
 
@@ -141,15 +134,13 @@ class FhirDialect:
                 known.setdefault(row.map, row.value_set)
         return dialect_codes(origin, self.id, known, base, self.file.codes, self.file.own_codes)
 
-    def _rules(self, kind: str, release: Release, origin: str) -> Iterator[Rule]:
-        collected: dict[str, list[Source]] = {}
+    def _placed(self, kind: str, release: Release, origin: str) -> Iterator[tuple[str, Source]]:
+        """Paths of the stay that a resource of this kind feeds, with their sources."""
         for row in base_table():
             element = row.element_in(release)
             head, _, way = element.partition(".")
             if head == kind and row.path and not row.path[0].isupper() and (source := self._source(row, way, origin)):
-                collected.setdefault(row.path, []).append(source)
-        for path, sources in collected.items():
-            yield Rule(path, tuple(sources))
+                yield row.path, source
 
     def _source(self, row: Row, way: str, origin: str) -> Source | None:
         convert = CONVERTERS.get(row.type)

@@ -7,15 +7,13 @@ A TOML file over the one that it ``extends`` (``dialects/standard.toml`` says wh
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct, field
 
-from mappings.dialect_files import faulty, tables, typed
+from mappings.dialect_files import AddressKind, Systems, faulty, tables, typed
 
 BUILT_IN: Final = ("standard", "self-named")
-
-AddressKind = Literal["", "present", "registered", "employer", "birthplace"]
 
 
 class Slot(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,14 +21,6 @@ class Slot(Struct, frozen=True, forbid_unknown_fields=True):
 
     systems: list[str] = []
     types: list[str] = []
-
-
-class Systems(Struct, frozen=True, forbid_unknown_fields=True):
-    """Code systems, that is editions, in which the sender codes."""
-
-    diagnosis: str = "ICD10-GB-CLIN-2.0"
-    procedure: str = "ICD9CM3-GB-CLIN-3.0"
-    morphology: str = "ICDO-M-GB-CLIN-2.0"
 
 
 class WrittenAs(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,8 +53,4 @@ def read(name_or_path: str) -> DialectFile:
     raw = tables(name_or_path, {name: folder.joinpath(f"{name}.toml") for name in BUILT_IN})
     if not raw.get("extends") and name_or_path not in BUILT_IN:
         raise faulty(name_or_path, "extends", '应写明所依据的方言，如 extends = "standard"', "say what it extends")
-    file: DialectFile = typed(name_or_path, "", raw, DialectFile)
-    return file
-
-
-__all__ = ["BUILT_IN", "DialectFile", "Slot", "Systems", "WrittenAs", "faulty", "read"]
+    return typed(name_or_path, "", raw, DialectFile)

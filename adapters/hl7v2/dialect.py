@@ -7,7 +7,6 @@ Chinese senders and the standard come with the package (``dialects/*.toml``); a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
@@ -22,19 +21,12 @@ from gateway.model.errors import ConfigurationError
 from mappings.code_map import CodeMap, base_codes
 from mappings.dialect_codes import dialect_codes
 from mappings.dialect_files import faulty
+from mappings.dialect_rules import Rule, rules
 
-__all__ = ["BUILT_IN", "Dialect", "Rule", "Slot", "dialect", "recognised"]
+__all__ = ["BUILT_IN", "Dialect", "Slot", "dialect", "recognised"]
 
 _OWN_READERS = ("identifier", "address")
 _OWN_SEGMENTS = ("AL1", "OBX")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A path of the stay, or a member of a group, and the places it may stand at, in order."""
-
-    path: str
-    sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +61,17 @@ class Dialect:
         self._rows = self._placed_rows()
         self.members: Final = self._group_members()
         self.results: Final = {name: source for name, source, row in self._rows if source.spot.segment == "OBX" and not row.group}
-        self._plans: dict[frozenset[str], tuple[Rule, ...]] = {}
+        self._plans: dict[frozenset[str], tuple[Rule[Source], ...]] = {}
 
     def __repr__(self) -> str:
         return f"<Dialect {self.id}>"
 
-    def plan(self, occasions: frozenset[str]) -> tuple[Rule, ...]:
+    def plan(self, occasions: frozenset[str]) -> tuple[Rule[Source], ...]:
         """The rules for paths of the stay on these occasions (the ``when`` of the base table)."""
         plan = self._plans.get(occasions)
         if plan is None:
-            plan = self._plans[occasions] = tuple(
-                _rules(
-                    (p, s)
-                    for p, s, row in self._rows
-                    if not row.group and (not row.when or row.when in occasions) and _flat(row, s)
-                )
+            plan = self._plans[occasions] = rules(
+                (p, s) for p, s, row in self._rows if not row.group and (not row.when or row.when in occasions) and _flat(row, s)
             )
         return plan
 
@@ -181,25 +169,17 @@ class Dialect:
             return Source(place, path(f"{place}.{location.ward}"), CONVERTERS["ward"]) if location.ward else None
         return Source(place, path(place), CONVERTERS[row.type], codes)
 
-    def _group_members(self) -> dict[tuple[str, str], tuple[Rule, ...]]:
+    def _group_members(self) -> dict[tuple[str, str], tuple[Rule[Source], ...]]:
         """Members of groups by (group, segment): the part of a group that one segment carries."""
         collected: dict[tuple[str, str], list[tuple[str, Source]]] = {}
         for name, source, row in self._rows:
             if row.group:
                 collected.setdefault((row.group, source.spot.segment), []).append((name.partition(".")[2], source))
-        return {key: tuple(_rules(members)) for key, members in collected.items()}
+        return {key: rules(members) for key, members in collected.items()}
 
 
 def _flat(row: Row, source: Source) -> bool:
     return row.type not in _OWN_READERS and source.spot.segment not in _OWN_SEGMENTS
-
-
-def _rules(pairs: Iterable[tuple[str, Source]]) -> list[Rule]:
-    """Neighbouring or not, sources of one path become one rule, in order."""
-    collected: dict[str, list[Source]] = {}
-    for name, source in pairs:
-        collected.setdefault(name, []).append(source)
-    return [Rule(name, tuple(sources)) for name, sources in collected.items()]
 
 
 def dialect(name_or_path: str | FilePath) -> Dialect:

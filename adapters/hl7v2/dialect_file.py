@@ -24,17 +24,15 @@ Every mistake is a `ConfigurationError` that names the file and the key.
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, field
 
 from gateway.model.facts import VisitKind
-from mappings.dialect_files import faulty, tables, typed
+from mappings.dialect_files import AddressKind, Systems, faulty, tables, typed
 
 BUILT_IN: Final = ("standard", "cn-a", "cn-b", "cn-c", "cn-d", "cn-e")
-
-AddressKind = Literal["", "present", "registered", "employer", "birthplace"]
 
 
 class Place(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,14 +51,6 @@ class Location(Struct, frozen=True, forbid_unknown_fields=True):
     department: int = 0
     department_name: int = 0
     ward: int = 0
-
-
-class Systems(Struct, frozen=True, forbid_unknown_fields=True):
-    """Code systems, that is editions, in which the sender codes."""
-
-    diagnosis: str = "ICD10-GB-CLIN-2.0"
-    procedure: str = "ICD9CM3-GB-CLIN-3.0"
-    morphology: str = "ICDO-M-GB-CLIN-2.0"
 
 
 class DiagnosisHabits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +116,7 @@ def _checked(origin: str, raw: dict[str, Any]) -> DialectFile:
         key: typed(origin, f"fields.{key}", _listed(value), list[str]) for key, value in raw.get("fields", {}).items()
     }
     checked["codes"] = {key: typed(origin, f"codes.{key}", value, dict[str, str]) for key, value in raw.get("codes", {}).items()}
-    file: DialectFile = typed(origin, "", {**checked, "identifiers": {}}, DialectFile)
+    file = typed(origin, "", {**checked, "identifiers": {}}, DialectFile)
     return msgspec.structs.replace(file, identifiers=checked["identifiers"])
 
 

@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from adapters.hl7v2.message import Path, path
 from gateway.model.errors import ConfigurationError
+from mappings.dialect_files import misfit
 
 _CARDINALITY: Final = re.compile(r"(\d{1,4})\.\.(\d{1,4}|\*)")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
@@ -97,8 +98,8 @@ def read_profile(file: FilePath) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise _faulty(file, "", f"不是正确的 TOML：{error}", f"not TOML: {error}") from None
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        raise _faulty(file, where.rstrip("`").lstrip("."), reason, reason) from None
+        key, reason = misfit(error)
+        raise _faulty(file, key, reason, reason) from None
     segments = {}
     for name, text in raw.segments.items():
         if not _SEGMENT.fullmatch(name):

@@ -34,6 +34,7 @@ from adapters.fhir.resource import Release
 from conformance.fhir.elements import Constraint
 from conformance.fhir.invariants import check_syntax
 from gateway.model.errors import ConfigurationError
+from mappings.dialect_files import misfit
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,8 +73,8 @@ def read_own(text: str, file: str) -> OwnProfile:
     except tomllib.TOMLDecodeError as error:
         raise _faulty(file, "", f"不是正确的 TOML：{error}", f"not TOML: {error}") from None
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        raise _faulty(file, where.rstrip("`").lstrip("."), reason, reason) from None
+        key, reason = misfit(error)
+        raise _faulty(file, key, reason, reason) from None
     for rule in own.rule:
         for expression in filter(None, (rule.expression, rule.expression_r5)):
             try:
