@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from adapters.fhir import wire
 from adapters.fhir.structure import faults
 from conformance.sample.files import write_sample
 from gateway.commands.fhir import fhir
+from tests.fhir_profiles import findings_of
 
 TUMOURS = ("C50.900", "C73.x00")
 
@@ -124,6 +126,43 @@ def test_each_primary_tumour_has_its_report(bundle: Path, tmp_path: Path) -> Non
         if section["code"]["coding"][0]["code"] == "363346000"
     ]
     assert len(set(primaries)) == 2
+
+
+def test_reports_as_messages(bundle: Path, tmp_path: Path) -> None:
+    event, endpoint = "http://registry.example/events|report", "https://hospital.example/fhir"
+    where = (bundle, "--organisation", "99ORG", "--out", tmp_path / "out")
+    assert run(*where, "--bundle", "ccrr-message", "--event", event, "--endpoint", endpoint) == 0
+    messages = read(tmp_path / "out").values()
+    assert len(messages) == 2
+    for message in messages:
+        assert message["type"] == "message"
+        assert kinds(message) == ["MessageHeader", "Bundle"]
+        header, content = (entry["resource"] for entry in message["entry"])
+        assert header["eventCoding"] == {"system": "http://registry.example/events", "code": "report"}
+        assert header["source"]["endpoint"] == endpoint
+        assert header["focus"] == [{"reference": f"Bundle/{content['id']}"}]
+        assert kinds(content)[0] == "Composition"
+        errors = [finding for finding in findings_of(message, "ccrr-reporting-bundle") if finding.severity == "error"]
+        assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("ccrr-message", ()),
+        ("ccrr-message", ("--event", "urn:x|report")),
+        ("ccrr-message", ("--event", "report", "--endpoint", "https://hospital.example")),
+        ("ccrr-message", ("--event", "urn:x|", "--endpoint", "https://hospital.example")),
+        ("ccrr", ("--event", "urn:x|report")),
+        ("plain", ("--endpoint", "https://hospital.example")),
+    ],
+)
+def test_what_was_agreed_with_the_registry_is_told_for_messages_only(
+    bundle: Path, tmp_path: Path, kind: str, more: tuple[str, ...]
+) -> None:
+    with pytest.raises(click.UsageError, match="--event"):
+        run(bundle, "--organisation", "99ORG", "--out", tmp_path / "out", "--bundle", kind, *more)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_usable_is_said_so(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Resources of a stay in one Bundle: plain, for mCODE, or for a central cancer registry (CCRR).
 
-What is known of CCRR is in the standards file: a *message* that begins with a MessageHeader and holds a content bundle; the content bundle
-begins with a Composition of LOINC 72134-0 whose sections are those of ``mappings/sources/fhir/ccrr_sections.csv``. What is not known (the
-code of the message event, where it goes, the type of the content bundle) is a parameter.
+What is known of CCRR (HL7's guide, its source repository at 7e8712aa): a *message* that begins with a MessageHeader and holds a content
+bundle; the content bundle begins with a Composition of LOINC 72134-0 whose sections are those of ``mappings/sources/fhir/ccrr_sections.csv``.
+What is not known (the code of the message event, the address of the sender, the type of the content bundle) is a parameter.
 """
 
 from __future__ import annotations
@@ -84,32 +84,21 @@ def ccrr_content_bundle(
     return _bundle("ccrr-content", bundle_type, [report, *chosen], names, identifier=_urn(names, report["id"]))
 
 
-def ccrr_reporting_bundle(
-    content: Resource,
-    names: Names,
-    sender: Organisation,
-    *,
-    event: Coded,
-    endpoint: str,
-    destination: str = "",
-    others: Iterable[Resource] = (),
-) -> Resource:
+def ccrr_reporting_bundle(content: Resource, names: Names, sender: Organisation, event: Coded, endpoint: str) -> Resource:
     """The message that reports ``content`` (a content bundle). ``event`` is MessageHeader.eventCoding, ``endpoint`` the address of the
-    sending system, ``destination`` that of the registry: agreed with the registry, no standard of ours knows them. ``others`` are
-    resources that the header needs. Raises `NotFhir`."""
+    sending system: agreed with the registry, no standard of ours knows them. Raises `NotFhir`."""
     header = strict(
         {
             "resourceType": "MessageHeader",
             "id": names.id("message-header"),
             "meta": names.meta,
             "eventCoding": coding(event),
-            **element(destination=[{"endpoint": destination}] if destination else None),
             **element(sender=organisation(sender)),
             "source": {"name": "直报", "software": "Zhibao", "endpoint": endpoint},
             "focus": [{"reference": f"Bundle/{content['id']}"}],
         }
     )
-    return _bundle("ccrr-report", "message", [header, content, *others], names)
+    return _bundle("ccrr-report", "message", [header, content], names)
 
 
 def _collection(word: str, resources: Sequence[Resource], names: Names, profile: str = "") -> Resource:
