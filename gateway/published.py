@@ -19,7 +19,6 @@ from sqlmodel import Session, col, func, select
 
 from adapters.fhir.writing.audit_event import audit_event
 from adapters.fhir.writing.names import RESERVED, Names
-from adapters.fhir.writing.patient import RECORD_NUMBER
 from adapters.fhir.writing.provenance import provenance
 from adapters.fhir.writing.stay import resources_of
 from adapters.fhir.writing.strict import Resource
@@ -31,6 +30,7 @@ from gateway.intake.batches import batched
 from gateway.model.stay import Stay
 from gateway.store.tables import AuditEntry, StayKey, StayRow, StayVersion
 from gateway.store.vault import Vault
+from mappings.identifier_systems import identifier_system
 
 PATIENT_ID: Final = 40
 """Characters of a patient's blind index that make an id (FHIR allows 64, the prefix included)."""
@@ -188,7 +188,7 @@ class Published:
     def _of_number(self, identifier: str) -> set[int]:
         """The stays under a 病案号."""
         system, bar, value = identifier.rpartition("|")
-        if (bar and system != RECORD_NUMBER) or not value:
+        if (bar and system != identifier_system("record-number")) or not value:
             return set()
         keys = [self._known.index(Key("patient", (organisation, value))) for organisation in self._institutions()]
         return set(self._session.exec(select(StayKey.stay_id).where(col(StayKey.index).in_(keys))))

@@ -31,13 +31,11 @@ from adapters.fhir.said import Said
 from gateway.model.names import is_chinese
 from gateway.model.values import Coded
 from mappings.code_map import CodeMap, value_set
+from mappings.identifier_systems import identifier_system
 
 Value = Coded | int | str
 
 _INTERNATIONAL: Final = ("http://terminology.hl7.org/", "http://hl7.org/", "https://www.nubc.org/", "urn:ietf:", "urn:iso:")
-INSTITUTION: Final = "urn:oid:2.16.156.10011.1.5"
-"""机构代码 (china/oids.csv)"""
-
 _NAMED: Final = frozenset(("ICD-10", "ICD-10-CM", "ICD-O-3", "SNOMED-CT", "LOINC", "NCIT", "RxNorm", "UCUM"))
 _PHONES: Final = frozenset(("", "phone", "sms", "other"))
 
@@ -269,7 +267,7 @@ def institution_code(spot: Spot) -> str | None:
     if found is not None:
         listed = [one_of for _, one_of in identifiers(found.body.get("identifier"))]
     numbers = [known for known in listed if known is not None]
-    best = next((known for known in numbers if known.system == INSTITUTION), numbers[0] if numbers else None)
+    best = next((known for known in numbers if known.system == identifier_system("institution")), numbers[0] if numbers else None)
     return best.value if best is not None else None
 
 

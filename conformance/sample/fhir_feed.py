@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mappings.identifier_systems import identifier_system
 from mappings.layout import layout
 
 OURS: Final = "urn:zhibao:"
@@ -21,7 +22,6 @@ ITEMS: Final = f"{OURS}hqms"
 _NAMES: Final = uuid.UUID("0b1f6b5e-52a5-5a0f-8f6b-3e0b1d4f7c21")
 _MR: Final = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}
 _VN: Final = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "VN"}]}
-_RESIDENT_ID: Final = "urn:oid:2.16.156.10011.1.3"
 _OUR_ROLES: Final = f"{OURS}diagnosis-use"
 _ROLES: Final = "http://terminology.hl7.org/CodeSystem/diagnosis-role"
 _ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
@@ -95,9 +95,9 @@ def bundle_of(record: Mapping[str, str], *, status: str = "finished") -> bytes:
 
 
 def _patient(record: Mapping[str, str]) -> dict[str, Any]:
-    numbers = [{"type": _MR, "system": "urn:oid:2.16.156.10011.1.12", "value": record["A48"]}]
+    numbers = [{"type": _MR, "system": identifier_system("inpatient-number"), "value": record["A48"]}]
     if record.get("A20", "-") != "-":
-        numbers.append({"system": _RESIDENT_ID, "value": record["A20"]})
+        numbers.append({"system": identifier_system("resident-id"), "value": record["A20"]})
     return {
         "identifier": numbers,
         "name": [{"use": "official", "text": record["A11"]}],

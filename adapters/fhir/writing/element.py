@@ -22,6 +22,7 @@ UNKNOWN: Final[Element] = {
 }
 """An element that is demanded and not known (FHIR, data-absent-reason)."""
 
+_ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _ZONE: Final = "+08:00"
 _CODE: Final = re.compile(r"[^\s]+(\s[^\s]+)*")
 _BLANK: Final = re.compile(r"\s")
@@ -67,6 +68,11 @@ def concept(*values: Coded | None) -> Element:
     codings = [coding(value) for value in values if value is not None and value.code]
     named = first.display or value_set(first.system).get(first.code or "")
     return element(coding=listed(*codings), text=text(named))
+
+
+def absent(code: str, display: str = "") -> Element:
+    """A CodeableConcept that says why there is nothing (FHIR, data-absent-reason: ``unknown``, ``not-applicable``)."""
+    return concept(Coded(_ABSENT, code, display or None))
 
 
 def translated(value: Coded | None, at: str) -> Coded | None:

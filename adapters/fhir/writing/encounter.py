@@ -23,9 +23,7 @@ from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Organisation, Stay
 from gateway.model.values import Coded
 from mappings.code_systems import OURS
-
-ORGANISATION_CODE: Final = "urn:oid:2.16.156.10011.1.5"
-"""医疗卫生机构代码 (shared/standards/china/oids.csv)"""
+from mappings.identifier_systems import identifier_system
 
 _INPATIENT: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
@@ -81,7 +79,7 @@ def status(stay: Stay, *, withdrawn: bool) -> str:
 
 def organisation(organisation: Organisation) -> Element:
     """A logical reference to the institution."""
-    return element(identifier=identifier(ORGANISATION_CODE, organisation.code), display=text(organisation.name))
+    return element(identifier=identifier(identifier_system("institution"), organisation.code), display=text(organisation.name))
 
 
 def _length(stay: Stay) -> Element:

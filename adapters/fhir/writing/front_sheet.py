@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from adapters.fhir.writing.carried import is_carried
-from adapters.fhir.writing.element import UNKNOWN, Element, coded_extension, concept, element, listed, quantity, text, time
+from adapters.fhir.writing.element import UNKNOWN, Element, absent, coded_extension, concept, element, listed, quantity, text, time
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.strict import Resource
 from adapters.fhir.writing.tumours import observed
@@ -25,7 +25,6 @@ _ALLERGIC: Final = "2"
 
 _ALLERGY: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-"
 _NO_ALLERGY: Final = Coded("SNOMED-CT", "716186003", "No known allergy")
-_ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UNITS: Final = {"costs": ("元", "urn:iso:std:iso:4217", "CNY")}
 
 
@@ -89,9 +88,8 @@ def nothing(stay: Stay, names: Names) -> Iterator[Resource]:
     for field in layout("2020").fields:
         if field.path and stay.verbatim.get(field.path) == NOTHING and get(stay, field.path) in (None, []):
             code = {**concept(Coded("hqms", field.code, field.name_zh)), "text": field.name_zh}
-            absent = concept(Coded(_ABSENT, "not-applicable", "Not Applicable"))
             made = {"resourceType": "Observation", "id": names.id(field.code), "meta": names.meta}
-            yield {**made, **observed(names, code, "", dataAbsentReason=absent)}
+            yield {**made, **observed(names, code, "", dataAbsentReason=absent("not-applicable", "Not Applicable"))}
 
 
 @cache

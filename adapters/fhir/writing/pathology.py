@@ -10,9 +10,7 @@ from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Pathology, Stay
 from gateway.model.values import Coded
-
-SPECIMEN_NUMBER: Final = "urn:oid:2.16.156.10011.1.8"
-"""病理号 (shared/standards/china/oids.csv)"""
+from mappings.identifier_systems import identifier_system
 
 _CATEGORY: Final = Coded("http://terminology.hl7.org/CodeSystem/v2-0074", "PAT", "Pathology (gross & histopath, not surgical)")
 _CODE: Final = Coded("LOINC", "11529-5", "Surgical pathology study")
@@ -24,7 +22,7 @@ def pathology(stay: Stay, names: Names) -> Iterator[Resource]:
     for index, found in enumerate(stay.pathology):
         if found == _NOTHING:
             continue
-        number = identifier(SPECIMEN_NUMBER, found.specimen_number, type_of_identifier("ACSN"))
+        number = identifier(identifier_system("specimen-number"), found.specimen_number, type_of_identifier("ACSN"))
         specimen = names.id("specimen", index)
         morphology = concept(found.morphology)
         yield {

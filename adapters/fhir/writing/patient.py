@@ -25,11 +25,7 @@ from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Address, Contact, Identity, Patient, Stay
 from gateway.model.values import Coded
 from mappings.code_systems import OURS
-
-RESIDENT_ID: Final = "urn:oid:2.16.156.10011.1.3"
-RECORD_NUMBER: Final = "urn:oid:2.16.156.10011.1.13"
-HEALTH_CARD: Final = "urn:oid:2.16.156.10011.1.19"
-"""居民身份证号, 病案号 and 居民健康卡号 (shared/standards/china/oids.csv)"""
+from mappings.identifier_systems import identifier_system
 
 _RESIDENT_ID_KIND: Final = "1"
 """Of RC038, kinds of identity document"""
@@ -51,9 +47,9 @@ def patient(stay: Stay, names: Names) -> Resource:
         **element(
             extension=_extensions(person),
             identifier=listed(
-                identifier(RECORD_NUMBER, stay.record_number, type_of_identifier("MR")),
+                identifier(identifier_system("record-number"), stay.record_number, type_of_identifier("MR")),
                 _identity(person.identity),
-                identifier(HEALTH_CARD, person.health_card, type_of_identifier("HC")),
+                identifier(identifier_system("health-card"), person.health_card, type_of_identifier("HC")),
             ),
             name=listed(_name(person)),
             telecom=listed(*(_telecom(kind, address) for kind, address in _addresses(person))),
@@ -90,7 +86,7 @@ def _identity(identity: Identity) -> Element:
     """The identity document: the resident ID under its own system, any other under ours with its kind (RC038)."""
     kind = identity.kind
     if kind is not None and kind.code == _RESIDENT_ID_KIND:
-        return identifier(RESIDENT_ID, identity.number, type_of_identifier("NI"))
+        return identifier(identifier_system("resident-id"), identity.number, type_of_identifier("NI"))
     return identifier(OURS + "identity-number", identity.number, concept(kind))
 
 

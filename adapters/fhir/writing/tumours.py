@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from adapters.fhir.writing.conditions import MCODE
-from adapters.fhir.writing.element import Element, concept, decimal, element, listed, quantity, text, time
+from adapters.fhir.writing.element import Element, absent, concept, decimal, element, listed, quantity, text, time
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.oncology import observation_codes, staging_scheme, worded
 from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Marker, Stage, Stay
 
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
-_ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _UCUM: Final = "http://unitsofmeasure.org"
 _PARTS: Final = ("t", "n", "m")
 _STAGED_BY: Final = {"clinical": "survey", "pathologic": "laboratory", "other": "survey"}
@@ -70,7 +69,7 @@ class _Maker:
             concept(*observation_codes("group", "other" if scheme else kind, scheme)),
             **said,
             valueCodeableConcept=group,
-            dataAbsentReason={} if group else {"coding": [{"system": _ABSENT, "code": "unknown"}]},
+            dataAbsentReason={} if group else absent("unknown"),
             method=method,
             hasMember=[{"reference": f"Observation/{self._names.id(*self._owner, *word, name)}"} for name in parts],
         )
@@ -119,7 +118,7 @@ def observed(names: Names, code: Element, category: str = "", **members: Any) ->
     return {
         "status": "final",
         **element(category=[{"coding": [{"system": _CATEGORY, "code": category}]}] if category else None),
-        "code": code or {"coding": [{"system": _ABSENT, "code": "unknown"}]},
+        "code": code or absent("unknown"),
         "subject": names.subject,
         "encounter": names.encounter,
         **element(**members),
