@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -21,14 +23,19 @@ from sqlmodel import col, select
 from adapters.hqms.writer import csv_bytes
 from conformance.sample.faults import is_due_child
 from conformance.sample.feed import messages_of, send
+from conformance.sample.fhir_feed import bundle_of
 from conformance.sample.hospital import generate
 from conformance.simulators.behaviour import Behaviour
 from conformance.simulators.ncpcs import Simulator
+from gateway.access import registry
+from gateway.access.scopes import parse_scopes
 from gateway.audit.log import Event, export, record, verify_lines
+from gateway.intake.mailroom import RAW_PLACE
 from gateway.runtime import Gateway
+from gateway.serving import served
 from gateway.settings import load
 from gateway.store.ledger import Ledger
-from gateway.store.tables import Base, StayRow, SubmissionVersion
+from gateway.store.tables import Base, InboundMessage, StayRow, SubmissionVersion
 from gateway.store.vault import Vault
 from mappings.layout import layout
 from tests.installation import install, wait_for
@@ -62,7 +69,7 @@ def server() -> Iterator[str]:
     try:
         run("initdb", "-D", data, "-U", "zhibao", "-A", "trust", "-E", "UTF8")
         run("pg_ctl", "-D", data, "-w", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'", "start")
-        for name in ("ledger", "engine", "shared"):
+        for name in ("ledger", "engine", "shared", "fhir", "fhir_engine"):
             run("createdb", "-h", folder, "-U", "zhibao", name)
         yield f"postgresql+psycopg://zhibao@/{{name}}?host={folder}"
     finally:
@@ -108,6 +115,59 @@ def test_files_and_messages_become_accepted_reports(server: str, tmp_path: Path)
         finally:
             gateway.close()
         assert platform.counts()["records"] == len(children)
+
+
+def test_fhir_becomes_stays_that_are_found(server: str, tmp_path: Path) -> None:
+    """Transactions in R4 and R5, a repetition, a conditional create, a withdrawal, and the search."""
+    children = list(islice((record for record in generate(600) if is_due_child(record)), 3))
+    with Simulator(behaviour=Behaviour(review_seconds=0.05)) as platform:
+        urls = f'ledger = "{server.format(name="fhir")}"\nengine = "{server.format(name="fhir_engine")}"\n'
+        name = f'organisation_name = "{children[0]["A02"]}"\n'
+        source = f'[sources.emr]\nkind = "fhir"\norganisation = "{children[0]["A01"]}"\n{name}'
+        config, _ = install(
+            tmp_path / "hospital", url=platform.base_url, account=platform.account, secret=platform.secret, more=source
+        )
+        config.write_text(urls + config.read_text("utf-8"), "utf-8")
+        with served(load(config)) as (gateway, url), httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+            with gateway.ledger.write() as session:
+                registry.register(session, "emr-app", parse_scopes("system/*.cruds"), source="emr", actor="test")
+                key = registry.issue_key(session, "emr-app", good_for=None, actor="test")
+            client.headers.update({"X-API-Key": key, "Content-Type": "application/fhir+json"})
+            bundles = [bundle_of(record) for record in children]
+            for bundle in [*bundles, bundles[0]]:
+                assert client.post("/fhir", content=bundle).raise_for_status().json()["type"] == "transaction-response"
+            condition = {"If-None-Exist": "identifier=urn:oid:2.16.156.10011.1.12|99P001"}
+            patient = {"resourceType": "Patient", "identifier": [{"system": "urn:oid:2.16.156.10011.1.12", "value": "99P001"}]}
+            created = [client.post("/fhir/Patient", content=json.dumps(patient), headers=condition) for _ in range(2)]
+            assert [answer.status_code for answer in created] == [201, 200]
+            assert created[0].headers["Location"] == created[1].headers["Location"]
+
+            def accepted() -> bool:
+                with gateway.ledger.read() as session:
+                    statement = select(SubmissionVersion.id).where(SubmissionVersion.platform_state == "accepted")
+                    return len(session.exec(statement).all()) == len(children)
+
+            wait_for(accepted, 60, "every child accepted")
+            assert platform.counts()["records"] == len(children)
+            encounters = [entry["resource"] for entry in client.get("/fhir/Encounter").json()["entry"]]
+            assert len(encounters) == len(children)
+            put = next(json.loads(bundle) for bundle in bundles if b'"PUT"' in bundle)
+            own = next(entry["request"]["url"] for entry in put["entry"] if entry["resource"]["resourceType"] == "Encounter")
+            assert client.delete(f"/fhir/{own}").status_code == 204
+            assert client.get(f"/fhir/{own}").status_code == 410
+
+            def withdrawn() -> bool:
+                with gateway.ledger.read() as session:
+                    statement = select(SubmissionVersion.id).where(SubmissionVersion.operation == "withdraw")
+                    return len(session.exec(statement).all()) == 1
+
+            wait_for(withdrawn, 60, "the withdrawal of what was deleted")
+            with gateway.ledger.read() as session:
+                messages = session.exec(select(InboundMessage)).all()
+                kept = [gateway.vault.open(row.sealed_raw, RAW_PLACE) for row in messages]
+                assert verify_lines(list(export(session))).entries > 20
+            assert [kept.count(bundle) for bundle in bundles] == [1, 1, 1]
+            assert {row.state for row in messages} <= {"assembled", "waiting", "ignored"}
 
 
 def test_two_processes_keep_one_audit_log(server: str) -> None:
