@@ -5,7 +5,7 @@
 FROM python:3.11-slim-bookworm AS build
 COPY requirements.lock /build/requirements.lock
 RUN python3 -m venv /opt/zhibao && /opt/zhibao/bin/pip install --no-cache-dir --require-hashes -r /build/requirements.lock
-COPY pyproject.toml README.md LICENSE /build/
+COPY pyproject.toml README.md LICENSE NOTICE /build/
 COPY adapters /build/adapters
 COPY conformance /build/conformance
 COPY gateway /build/gateway

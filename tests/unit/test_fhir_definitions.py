@@ -1,17 +1,31 @@
-"""The packed definitions of FHIR: what their tool makes of published ones, and that the two forms that we ship say the same."""
+"""The packed definitions of FHIR: what their tool makes of published ones, and that the two forms that we ship say the same; whose codes
+they hold."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
+import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from adapters.fhir.resource import Release
+from conformance.fhir.library import library
 from tools.fhir_definitions import PROJECT, SNAPSHOTS, STRUCTURE, corrected, listed_elements, resources, snapshot, structure, wanted
 
 BASE = "http://hl7.org/fhir/StructureDefinition/"
+
+OWNERS = {
+    "http://loinc.org": "LOINC",
+    "http://snomed.info/sct": "SNOMED CT",
+    "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl": "NCI Thesaurus",
+    "http://unitsofmeasure.org": "UCUM",
+    "http://dicom.nema.org/resources/ontology/DCM": "DICOM",
+}
+"""Whose code systems stand in packed value sets, and in our own tables."""
 
 Json = dict[str, Any]
 
@@ -115,3 +129,20 @@ def test_structures_and_snapshots_have_the_same_elements(release: str) -> None:
             seen |= owners
             assert said == {f"{owner}.{name}": what.split()[0] for owner in owners for name, what in types[owner].items()}
     assert seen == types.keys()
+
+
+def test_whose_codes_we_package_is_said() -> None:
+    """The notice has a part for each owner whose codes stand in the packed value sets, and goes out with the product."""
+    notice = (PROJECT / "NOTICE").read_text("utf-8").splitlines()
+    systems = {
+        system
+        for release in get_args(Release)
+        for known in library(release).value_sets.values()
+        for system, codes in known.codes.items()
+        if codes and not system.startswith(("http://hl7.org/", "http://terminology.hl7.org/", "urn:"))
+    }
+    assert {"http://loinc.org", "http://snomed.info/sct"} <= systems
+    assert systems <= OWNERS.keys()
+    assert set(OWNERS.values()) <= set(notice)
+    assert "NOTICE" in tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["license-files"]
+    assert re.search(r"^COPY .*\bNOTICE\b", (PROJECT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
