@@ -77,6 +77,11 @@ def concept(system: str, code: str, display: str = "", text: str = "") -> Body:
     return {"coding": [coding]} | ({"text": text} if text else {})
 
 
+def bare_patient(**more: Any) -> Body:
+    """A Patient of whom nothing is said but this."""
+    return {"resourceType": "Patient", **more}
+
+
 def patient(**more: Any) -> Body:
     """The man of the story."""
     body: Body = {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.command_line import Zhibao
+from tests.corpora import MCODE, files_of, needs_corpora
 
 TUMOUR_SIZE = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-tumor-size"
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
 
 
 def patient(**more: Any) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def test_front_sheets_have_no_profiles(zhibao: Zhibao, tmp_path: Path) -> None:
     assert "sheet.csv" in ran.err
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="corpora not here")
+@needs_corpora
 def test_examples_that_declare_older_profiles_are_answered(zhibao: Zhibao) -> None:
-    examples = sorted((CORPUS / "mcode-ig" / "stu1-2020-07").glob("*.json"))
+    examples = files_of(MCODE / "stu1-2020-07", "*.json")
     ran = zhibao("check", *examples, "--profile", "declared")
     unknown = {line["file"] for line in ran.lines if line["rule"] == "ZB-FHIR-profile-not-known"}
     assert "Procedure-mCODECancerRelatedRadiationProcedureExample01.json" in unknown  # STU 1 only

@@ -11,15 +11,12 @@ import pytest
 from adapters.fhir import wire
 from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
 from adapters.fhir.refusal import FhirRefused
+from tests.fhir_records import bare_patient as patient
 
 BASE = "http://zhibao.example/fhir"
 P = "urn:uuid:6a1b2c3d-0000-4000-8000-000000000001"
 E = "urn:uuid:6a1b2c3d-0000-4000-8000-000000000002"
 MRN = ("Patient", "urn:oid:2.16.156.10011.1.12", "99001")
-
-
-def patient(**more: Any) -> dict[str, Any]:
-    return {"resourceType": "Patient", **more}
 
 
 def encounter(subject: str | dict[str, Any], **more: Any) -> dict[str, Any]:

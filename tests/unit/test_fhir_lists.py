@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +17,7 @@ from adapters.fhir.resource import Release
 from adapters.fhir.said import Said
 from gateway.model.facts import Fact, MedicationFact, PathologyFact, ProcedureFact, Remark
 from gateway.model.values import Coded
+from tests.corpora import MCODE, files_of, needs_corpora
 from tests.fhir_records import Body, concept, record
 
 STANDARD = fhir_dialect("standard")
@@ -451,11 +451,9 @@ class TestAllergies:
         assert not self.values(self.allergy({"text": "青霉素"}, **members))
 
 
-@pytest.mark.skipif(
-    not (EXAMPLES := Path(__file__).parents[3] / "shared" / "corpora" / "mcode-ig").is_dir(), reason="no examples here"
-)
+@needs_corpora
 def test_the_operation_and_the_drug_of_mcode() -> None:
-    bodies = [json.loads(path.read_bytes(), parse_float=Decimal) for path in sorted((EXAMPLES / "stu1-2020-07").glob("*.json"))]
+    bodies = [json.loads(path.read_bytes(), parse_float=Decimal) for path in files_of(MCODE / "stu1-2020-07", "*.json")]
     [operation] = facts(said(procedures.read, *bodies))  # the brachytherapy is none
     assert (operation.operation.display, operation.started_at) == ("Partial lobectomy of lung (procedure)", "2019-03-01")
     [drug] = facts(said(medications.read, *bodies))  # the stopped statement is none that is taken

@@ -17,8 +17,10 @@ from adapters.fhir.record import Record
 from adapters.fhir.resource import Release, Resource
 from gateway.model.facts import MarkerFact, Remark, StageFact, TumourFact
 from gateway.model.values import Coded
+from tests.corpora import MCODE as MCODE_EXAMPLES
+from tests.corpora import files_of, needs_corpora
+from tests.fhir_records import concept
 
-EXAMPLES = Path(__file__).parents[3] / "shared" / "corpora" / "mcode-ig"
 STANDARD = fhir_dialect("standard")
 SCT, LOINC, NCIT = "http://snomed.info/sct", "http://loinc.org", "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl"
 ICD10, ICDO3, AJCC = (
@@ -30,10 +32,6 @@ MCODE = "http://hl7.org/fhir/us/mcode/StructureDefinition/"
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 Body = dict[str, Any]
-
-
-def concept(system: str, code: str, display: str = "") -> Body:
-    return {"coding": [{"system": system, "code": code, **({"display": display} if display else {})}]}
 
 
 def condition(id: str = "c1", icd: str = "C50.9", verification: str = "confirmed", **members: Any) -> Body:
@@ -481,12 +479,12 @@ class TestMarkers:
         assert [item.value for item in of(MarkerFact, said(body, dialect=fhir_dialect(own)))] == ["6.50"]
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="mCODE examples are not here")
+@needs_corpora
 class TestExamplesOfMcode:
     """What a registrar reads in the examples."""
 
     def read(self, folder: str) -> list[Any]:
-        bodies = [json.loads(path.read_bytes(), parse_float=Decimal) for path in sorted((EXAMPLES / folder).glob("*.json"))]
+        bodies = [json.loads(path.read_bytes(), parse_float=Decimal) for path in files_of(MCODE_EXAMPLES / folder, "*.json")]
         return said(*bodies)
 
     def test_stu1(self) -> None:

@@ -23,9 +23,12 @@ from conformance.fhir.second_opinion import second_opinion
 from conformance.fhir.slicing import matches
 from gateway.model.errors import ConfigurationError
 from gateway.model.resident_id import check_character
+from tests.corpora import MCODE as MCODE_EXAMPLES
+from tests.corpora import SYNTHEA, files_of, needs_corpora
 from tests.fhir_profiles import findings_of
+from tests.fhir_records import bare_patient as patient
+from tests.fhir_records import concept
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
 ROOT = Path(__file__).parents[2]
 FIELDS = "mappings/sources/fhir/fields.csv"
 LOINC = "http://loinc.org"
@@ -42,16 +45,8 @@ Body = dict[str, Any]
 MISTAKEN: Body = {"coding": [{"system": VERIFICATION, "code": "entered-in-error"}]}
 
 
-def concept(system: str, code: str) -> Body:
-    return {"coding": [{"system": system, "code": code}]}
-
-
 def millimetres(number: float) -> Body:
     return {"value": number, "unit": "mm", "system": UCUM, "code": "mm"}
-
-
-def patient(**more: Any) -> Body:
-    return {"resourceType": "Patient", **more}
 
 
 def observation(**more: Any) -> Body:
@@ -853,7 +848,7 @@ def test_a_second_opinion_names_elements() -> None:
 # -- what the world sends
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="corpora not here")
+@needs_corpora
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -863,12 +858,12 @@ def test_a_second_opinion_names_elements() -> None:
     ],
 )
 def test_the_invariant_examples_of_mcode(name: str, expected: list[tuple[str, str]]) -> None:
-    file = CORPUS / "mcode-ig" / "invariants" / f"must-have-focus-or-specimen-invariant_{name}.json"
+    file = MCODE_EXAMPLES / "invariants" / f"must-have-focus-or-specimen-invariant_{name}.json"
     assert errors(json.loads(file.read_text(encoding="utf-8")), "mcode-tumor-size") == expected
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="corpora not here")
+@needs_corpora
 def test_a_synthetic_record_breaks_no_rule_of_fhir() -> None:
-    file = min((CORPUS / "synthea-r4").glob("*.json"), key=lambda path: path.stat().st_size)
+    file = min(files_of(SYNTHEA, "*.json"), key=lambda path: path.stat().st_size)
     found = findings_of(json.loads(file.read_text(encoding="utf-8")), "Bundle")
     assert {finding.severity for finding in found} <= {"not-checked"}

@@ -7,7 +7,6 @@ import importlib
 import json
 import warnings
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +17,12 @@ from adapters.fhir.primitives import primitives
 from adapters.fhir.refusal import MOST_ISSUES
 from adapters.fhir.resource import Release
 from adapters.fhir.structure import document_faults, faults
-
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
+from tests.corpora import fhir_messages, needs_corpora
+from tests.fhir_records import bare_patient as patient
 
 
 def found(body: dict[str, Any], release: Release = "R4", place: str = "") -> list[tuple[str, str]]:
     return [(issue.expression, issue.rule) for issue in faults(body, release, place)]
-
-
-def patient(**more: Any) -> dict[str, Any]:
-    return {"resourceType": "Patient", **more}
 
 
 # -- elements
@@ -244,9 +239,9 @@ def accepted_by_fhir_resources(body: dict[str, Any], package: str) -> bool:
         return True
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the third-party corpora are not beside this checkout")
+@needs_corpora
 def test_the_corpora_have_no_faults() -> None:
-    for path in sorted(CORPUS.glob("mcode-ig/**/*.json")) + sorted(CORPUS.glob("synthea-r4/*.json")):
+    for path in fhir_messages():
         document = wire.read(path.read_bytes())
         assert document_faults(document) == [], path.name
         assert accepted_by_fhir_resources(dict(document.body), "fhir.resources.R4B"), path.name

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +12,14 @@ import pytest
 from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused
 from adapters.fhir.structure import document_faults
+from tests.corpora import fhir_messages, needs_corpora
+from tests.fhir_records import bare_patient as patient
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
 PATIENT = b'{"resourceType": "Patient", "id": "p"}'
 
 
 def bundle(*entries: dict[str, Any], type: str = "collection", **more: Any) -> bytes:
     return json.dumps({"resourceType": "Bundle", "type": type, **more, "entry": list(entries)}).encode()
-
-
-def patient(**more: Any) -> dict[str, Any]:
-    return {"resourceType": "Patient", **more}
 
 
 def refused(raw: bytes, **more: Any) -> FhirRefused:
@@ -368,11 +364,9 @@ def test_older_releases(body: dict[str, Any], element: str) -> None:
 # -- corpora
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the third-party corpora are not beside this checkout")
+@needs_corpora
 def test_the_corpora_are_read_as_r4() -> None:
-    paths = sorted(CORPUS.glob("mcode-ig/**/*.json")) + sorted(CORPUS.glob("synthea-r4/*.json"))
-    assert len(paths) > 50
-    for path in paths:
+    for path in fhir_messages():
         raw = path.read_bytes()
         document = wire.read(raw)
         assert document.release == "R4", path.name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from adapters.fhir import wire
 from adapters.fhir.refusal import FhirRefused
 from adapters.fhir.structure import document_faults
 from adapters.fhir.xml import to_xml
+from tests.corpora import fhir_messages, needs_corpora
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p>甲 &amp; 乙<br/></p></div>'
 
 
@@ -189,9 +188,9 @@ def with_narrative_in_normal_form(node: Any) -> Any:
     return [with_narrative_in_normal_form(child) for child in node] if isinstance(node, list) else node
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the third-party corpora are not beside this checkout")
+@needs_corpora
 def test_json_to_xml_to_json_is_the_same() -> None:
-    for path in sorted(CORPUS.glob("mcode-ig/**/*.json")) + sorted(CORPUS.glob("synthea-r4/*.json")):
+    for path in fhir_messages():
         document = wire.read(path.read_bytes())
         again = wire.read(to_xml(document.body, document.release))
         assert again.release == document.release

@@ -9,6 +9,7 @@ import pytest
 from adapters.hl7v2.batch import Fault, messages_of
 from adapters.hl7v2.message import Message
 from adapters.hl7v2.refusal import MessageRefused
+from tests.corpora import HL7V2, files_of, needs_corpora
 
 A = b"MSH|^~\\&|A\rPID|1"
 B = b"MSH|^~\\&|B\nPID|2"
@@ -79,9 +80,6 @@ def test_a_message_over_the_limit_does_not_hide_the_next() -> None:
     assert outcomes(big + b"\r" + B, longest=50) == [("too-long", big), B]
 
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "linuxforhealth"
-
-
 def readable(raw: bytes) -> Message | None:
     """None for a message that is refused; anything but a refusal is a failure."""
     try:
@@ -90,10 +88,9 @@ def readable(raw: bytes) -> Message | None:
         return None
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the third-party corpus is not beside the project")
+@needs_corpora
 def test_a_corpus_is_read_or_refused_with_a_reason() -> None:
-    files = sorted(CORPUS.rglob("*.hl7"))
-    assert files
+    files = files_of(HL7V2, "*.hl7", least=100)
     read = 0
     for file in files:
         for piece in messages_of(file.read_bytes()):
