@@ -26,8 +26,8 @@ from adapters.fhir.elements import (
     extension,
     has_code,
     label,
-    number,
     numbered,
+    positive,
     text,
     value_of,
 )
@@ -36,7 +36,7 @@ from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
-from adapters.fhir.values import Spot, mapped, target_of
+from adapters.fhir.values import detail, target_of
 from gateway.model.facts import DiagnosisFact, DiagnosisUse
 from gateway.model.morphology import morphology_code
 from gateway.model.names import is_chinese
@@ -47,6 +47,8 @@ Verdict = Literal["confirmed", "open", "withdrawn"]
 
 _WITHDRAWN: Final = frozenset(("refuted", "entered-in-error"))
 _DOUBTFUL: Final = frozenset(("unconfirmed", "provisional", "differential"))
+_DETAILS: Final = {"present_on_admission": "present-on-admission", "outcome": "outcome"}
+"""Members that an extension of the same name holds, and their maps."""
 
 
 class _Named(NamedTuple):
@@ -99,7 +101,7 @@ def verdict_of(condition: Resource) -> Verdict:
 
 def _named(record: Record, dialect: FhirDialect, encounter: Resource, said: list[Said]) -> Iterator[_Named]:
     for element, entry in numbered(encounter.body.get("diagnosis"), "diagnosis"):
-        rank = _rank(entry) if encounter.release == "R4" else None
+        rank = positive(entry.get("rank")) if encounter.release == "R4" else None
         uses = list(_uses(dialect, encounter, entry.get("use"), element, said))
         for place, item in numbered(entry.get("condition"), f"{element}.condition"):
             concept, reference = concept_and_reference(item)
@@ -123,11 +125,6 @@ def _uses(dialect: FhirDialect, encounter: Resource, content: object, element: s
         said.append(remarked("diagnosis-use", encounter, f"{element}.use"))
         yield "working"
     yield from dict.fromkeys(known)
-
-
-def _rank(entry: Element) -> int | None:
-    written = number(entry.get("rank"))
-    return int(written) if written.isascii() and written.isdigit() and 0 < len(written) < 4 and int(written) else None
 
 
 def _concept(condition: Resource | None) -> Element:
@@ -160,7 +157,12 @@ def _diagnosis(
         use, rank = "working" if use == "working" else "pathology", None
     elif use != "working" and coded.code and coded.system != dialect.systems.diagnosis:
         yield remarked("unmapped-code", owner, place)
-    details: list[Said] = []
+    remarks: list[Said] = []
+    details = (
+        {name: detail(record, condition, dialect.urls(name), dialect.maps[map], remarks) for name, map in _DETAILS.items()}
+        if condition is not None
+        else {}
+    )
     yield Said(
         owner,
         DiagnosisFact(
@@ -169,12 +171,12 @@ def _diagnosis(
             use,
             rank,
             key=(key if use == "discharge" else f"{key}#{use}") if key else coded.code or coded.display or "",
-            present_on_admission=_detail(record, dialect, condition, "present_on_admission", "present-on-admission", details),
-            outcome=_detail(record, dialect, condition, "outcome", "outcome", details),
+            present_on_admission=details.get("present_on_admission"),
+            outcome=details.get("outcome"),
             confirmed_on=_confirmed_on(dialect, condition),
         ),
     )
-    yield from details
+    yield from remarks
     if condition is not None and use == "discharge" and (told := _told_morphology(dialect, condition)) is not None:
         source = condition.source("extension")
         yield Said(condition, DiagnosisFact(told, source, "pathology", key=f"{key}#morphology"))
@@ -199,16 +201,6 @@ def _name(coding: Coded, words: str) -> str | None:
     """The name that the code has in the classification, unless only the words are Chinese."""
     display = coding.display or ""
     return (words if not display or (is_chinese(words) and not is_chinese(display)) else display) or None
-
-
-def _detail(
-    record: Record, dialect: FhirDialect, condition: Resource | None, name: str, map: str, said: list[Said]
-) -> Coded | None:
-    """A detail that an extension of the condition holds."""
-    if condition is None:
-        return None
-    content = value_of(extension(condition.body, *dialect.urls(name)))
-    return mapped(Spot(record, condition, "extension", content, said, dialect.maps[map])) if content is not None else None
 
 
 def _confirmed_on(dialect: FhirDialect, condition: Resource | None) -> str | None:

@@ -85,6 +85,17 @@ def number(value: object) -> str:
     return text(value)
 
 
+def positive(value: object, digits: int = 3) -> int | None:
+    """A whole number from 1 on with at most so many digits (a rank), sent as a number or as text; None for anything else."""
+    written = number(value)
+    return int(written) or None if written.isascii() and written.isdigit() and len(written) <= digits else None
+
+
+def unit_of(quantity: Element) -> str:
+    """The unit of a Quantity in words, else its code."""
+    return text(quantity.get("unit")) or text(quantity.get("code"))
+
+
 def at(body: Element, path: str) -> Any:
     """What stands at ``hospitalization.admitSource``; None where nothing does. Objects only, no list positions."""
     found: Any = body

@@ -22,6 +22,7 @@ from adapters.fhir.elements import (
     number,
     numbered,
     one,
+    positive,
     text,
     value_of,
 )
@@ -97,9 +98,9 @@ def _admission_number(dialect: FhirDialect, encounter: Resource, numbers: Number
     found = [("extension", stated)] if stated else []
     found += [(element, one_number.value) for element, one_number in dialect.identifier("admission_number", numbers)]
     for element, written in found:
-        if written.isascii() and written.isdigit() and len(written) <= 4 and int(written) > 0:
-            said.append(Said(encounter, Fact("admission_number", int(written), encounter.source(element))))
-            return int(written)
+        if (times := positive(written, 4)) is not None:
+            said.append(Said(encounter, Fact("admission_number", times, encounter.source(element))))
+            return times
         said.append(remarked("not-a-number", encounter, element))
     return None
 
@@ -203,9 +204,7 @@ def _participants(record: Record, dialect: FhirDialect, encounter: Resource, sai
         seen.add(role)
         if name := named(spot):
             said.append(Said(encounter, Fact(f"staff.{role}.name", name, encounter.source(spot.element))))
-        who = record.resolve(encounter, entry.get(key), spot.element)
-        if who is not None and who.kind == "PractitionerRole":
-            who = record.resolve(who, who.body.get("practitioner"), "practitioner")
+        who = record.resolve_through_role(encounter, entry.get(key), spot.element)
         numbers = list(identifiers(who.body.get("identifier"))) if who is not None and who.kind == "Practitioner" else []
         for _, found in dialect.identifier("certificate", numbers):
             said.append(Said(encounter, Fact(f"staff.{role}.certificate", found.value, encounter.source(spot.element))))

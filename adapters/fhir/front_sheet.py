@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, choice, codings, day, each, label, moment, number, numbered, one, text
+from adapters.fhir.oncology import USED
 from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
@@ -25,7 +26,6 @@ SYSTEM: Final = "hqms"
 """``urn:zhibao:hqms``"""
 
 _NOT_APPLICABLE: Final = "not-applicable"
-_USED: Final = frozenset(("final", "amended", "corrected"))
 _LISTED: Final = ("diagnoses.other", "diagnoses.principal", "procedures.", "pathology[")
 _ISSUED: Final = frozenset(("issued", "balanced"))
 
@@ -47,7 +47,7 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:  # noqa: ARG00
     """The items of a record; the convention is the same in every dialect."""
     for observation in record.of("Observation"):
         body = observation.body
-        if text(body.get("status")) in _USED:
+        if text(body.get("status")) in USED:
             yield from _item(observation, "", body)
             for element, part in numbered(body.get("component"), "component"):
                 yield from _item(observation, element, part)

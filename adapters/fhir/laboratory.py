@@ -18,7 +18,7 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.result import Result, result_of
 from adapters.fhir.said import Said
-from adapters.fhir.values import target_of
+from adapters.fhir.values import target_of, without_system
 from gateway.model.facts import Fact
 from mappings.code_map import CodeMap
 
@@ -41,19 +41,10 @@ def read(record: Record, dialect: FhirDialect) -> Iterator[Said]:
     items = dialect.maps["laboratory-item"]
     for observation in record.of("Observation"):
         body = observation.body
-        path = _item(items, body.get("code"))
+        path = without_system(items, body.get("code"))
         if path and text(body.get("status")) in USED and (result := result_of(body)) is not None:
             yield _result(dialect, observation, path, result)
     yield from _allergies(record, dialect)
-
-
-def _item(items: CodeMap, concept: object) -> str | None:
-    """The path that a result goes to. Codes are LOINC's or the laboratory's own: both stand without a system in the map."""
-    for coding in codings(concept):
-        if coding.code and (path := items.codes.get(coding.code)):
-            return path
-    words = label(concept)
-    return items.find("", words)[0] if words else None
 
 
 def _result(dialect: FhirDialect, observation: Resource, path: str, result: Result) -> Said:

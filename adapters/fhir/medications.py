@@ -22,6 +22,7 @@ from adapters.fhir.elements import (
     number,
     one,
     text,
+    unit_of,
     value_of,
     when,
 )
@@ -137,17 +138,13 @@ def _dose(dosage: Element) -> tuple[str, str]:
         for name in ("doseQuantity", "dose"):
             quantity = one(holder.get(name))
             if written := number(quantity.get("value")):
-                return written, _unit(quantity)
+                return written, unit_of(quantity)
         span = one(holder.get("doseRange"))
         low, high = one(span.get("low")), one(span.get("high"))
         if (first := number(low.get("value"))) and (last := number(high.get("value"))):
-            return f"{first}-{last}", _unit(low) or _unit(high)
-    units = (_unit(one(holder.get(name))) for holder in holders for name in ("doseQuantity", "dose"))
+            return f"{first}-{last}", unit_of(low) or unit_of(high)
+    units = (unit_of(one(holder.get(name))) for holder in holders for name in ("doseQuantity", "dose"))
     return text(dosage.get("text")), next((unit for unit in units if unit), "")
-
-
-def _unit(quantity: Element) -> str:
-    return text(quantity.get("unit")) or text(quantity.get("code"))
 
 
 def _group(dialect: FhirDialect, body: Element) -> str:

@@ -32,10 +32,10 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.result import result_of
 from adapters.fhir.said import Said
+from adapters.fhir.values import without_system
 from gateway.model.facts import PATHOLOGY_KINDS, PATHOLOGY_STATUSES, PathologyFact, PathologyKind, PathologyStatus
 from gateway.model.morphology import morphology_code
 from gateway.model.values import Coded
-from mappings.code_map import CodeMap
 
 _WORDS: Final[tuple[tuple[str, PathologyKind], ...]] = (("冰冻", "frozen"), ("补充", "supplement"))
 
@@ -51,18 +51,9 @@ def is_pathology(report: Resource, dialect: FhirDialect) -> bool:
     """Whether a report is one of pathology."""
     types = dialect.maps["report-type"]
     for concept in (*each(report.body.get("category")), *each(report.body.get("code"))):
-        if _found(types, concept) or "病理" in label(concept):
+        if without_system(types, concept) or "病理" in label(concept):
             return True
     return False
-
-
-def _found(codes: CodeMap, concept: object) -> str | None:
-    """The target of a concept in a map whose codes stand without their system (v2-0074, LOINC)."""
-    for coding in codings(concept):
-        if (target := codes.codes.get(coding.code or "")) is not None:
-            return target
-    words = label(concept)
-    return codes.find("", words)[0] if words else None
 
 
 def _report(record: Record, dialect: FhirDialect, report: Resource) -> Iterator[Said]:
@@ -84,7 +75,7 @@ def _report(record: Record, dialect: FhirDialect, report: Resource) -> Iterator[
         if coded is None and codings(concept):
             yield remarked("unmapped-code", report, element)
     for result in _results(record, report, status):
-        section = _found(dialect.maps["pathology-section"], result.body.get("code"))
+        section = without_system(dialect.maps["pathology-section"], result.body.get("code"))
         if section is None:
             yield remarked("report-section", result, "code")
         elif section == "morphology":
@@ -125,7 +116,7 @@ def _kind(dialect: FhirDialect, body: Element) -> PathologyKind | None:
     """Frozen, supplement or routine, as code or category say it: by the map of kinds, the LOINC code of that section, or in words."""
     kinds, sections = dialect.maps["report-kind"], dialect.maps["pathology-section"]
     for concept in (*each(body.get("code")), *each(body.get("category"))):
-        for target in (_found(kinds, concept), _found(sections, concept)):
+        for target in (without_system(kinds, concept), without_system(sections, concept)):
             if (kind := PATHOLOGY_KINDS.get(target or "")) is not None:
                 return kind
         for words, told in _WORDS:

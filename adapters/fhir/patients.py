@@ -16,7 +16,7 @@ from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
-from adapters.fhir.values import address_text, target_of
+from adapters.fhir.values import PHONES, address_text, target_of
 from gateway.model.facts import Fact
 
 _TEXT: Final = {
@@ -26,7 +26,6 @@ _TEXT: Final = {
     "birthplace": "patient.birthplace",
 }
 _PHONE: Final = {"present": "patient.address.phone", "employer": "patient.employer.phone"}
-_PHONES: Final = frozenset(("", "phone", "sms", "other"))
 
 Merge = tuple[Resource | None, list[str], list[Said]]
 """The Patient that states a merge (None where there was none), record numbers that no longer count, remarks."""
@@ -115,7 +114,7 @@ def _telephones(dialect: FhirDialect, patient: Resource, said: list[Said]) -> No
     best: dict[str, tuple[int, str, str]] = {}
     for element, point in numbered(patient.body.get("telecom"), "telecom"):
         found = number(point.get("value"))
-        if not found or text(point.get("system")) not in _PHONES:
+        if not found or text(point.get("system")) not in PHONES:
             continue
         use = text(point.get("use"))
         rank = {"home": 0, "mobile": 1, "": 2}.get(use, 3)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.fhir.dialect import FhirDialect
-from adapters.fhir.elements import codings, each, extension, label, number, numbered, value_of, when
+from adapters.fhir.elements import codings, each, extension, label, number, numbered, positive, value_of, when
 from adapters.fhir.oncology import profile_words, profiles_of, stated
 from adapters.fhir.record import Record
 from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
-from adapters.fhir.values import Spot, mapped, named, target_of
+from adapters.fhir.values import Spot, detail, named, target_of
 from gateway.model.facts import ProcedureFact
 from gateway.model.values import Coded
 
@@ -60,14 +60,14 @@ def _operation(record: Record, dialect: FhirDialect, procedure: Resource, operat
         operation = Coded(operation.system, operation.code, words)
     said: list[Said] = []
     people = _people(record, dialect, procedure, said)
-    details = {name: _detail(record, dialect, procedure, name, map, said) for name, map in _DETAILS.items()}
+    details = {name: detail(record, procedure, dialect.urls(name), dialect.maps[map], said) for name, map in _DETAILS.items()}
     yield Said(
         procedure,
         ProcedureFact(
             operation,
             procedure.source("code"),
             when(body, "performed", "occurrence").text or None,
-            _rank(dialect, procedure),
+            positive(value_of(extension(body, *dialect.urls("operation_rank")))),
             key=procedure.key,
             level=details["level"],
             duration_hours=number(value_of(extension(body, *dialect.urls("duration_hours")))) or None,
@@ -95,15 +95,3 @@ def _people(record: Record, dialect: FhirDialect, procedure: Resource, said: lis
         elif role is None and (codings(performer.get("function")) or label(performer.get("function"))):
             said.append(remarked("unknown-word", procedure, f"{element}.function"))
     return found
-
-
-def _rank(dialect: FhirDialect, procedure: Resource) -> int | None:
-    written = number(value_of(extension(procedure.body, *dialect.urls("operation_rank"))))
-    return int(written) if written.isascii() and written.isdigit() and 0 < len(written) < 4 and int(written) else None
-
-
-def _detail(record: Record, dialect: FhirDialect, procedure: Resource, name: str, map: str, said: list[Said]) -> Coded | None:
-    if not procedure.body.get("extension"):
-        return None
-    content = value_of(extension(procedure.body, *dialect.urls(name)))
-    return mapped(Spot(record, procedure, "extension", content, said, dialect.maps[map])) if content is not None else None

@@ -77,6 +77,13 @@ class Record:
             self.remarks.append(remarked("unresolved-reference", resource, element))
         return found
 
+    def resolve_through_role(self, resource: Resource, reference: object, element: str) -> Resource | None:
+        """`resolve`, where a PractitionerRole leads on to its Practitioner."""
+        found = self.resolve(resource, reference, element)
+        if found is not None and found.kind == "PractitionerRole":
+            return self.resolve(found, found.body.get("practitioner"), "practitioner")
+        return found
+
     def key_of(self, resource: Resource, reference: object) -> str:
         """The key that a literal reference leads to, whether or not the record has it; empty for logical and contained ones."""
         literal = text(one(reference).get("reference"))

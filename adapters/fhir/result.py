@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
-from adapters.fhir.elements import Element, absent_reason, choice, codings, each, number, one, text
+from adapters.fhir.elements import Element, absent_reason, choice, codings, each, number, one, text, unit_of
 from adapters.fhir.oncology import stated
 from gateway.model.values import Coded
 
@@ -58,13 +58,9 @@ def _structured(element: str, content: Element) -> Result | None:
     if "low" in content or "high" in content:
         low, high = one(content.get("low")), one(content.get("high"))
         parts = [number(low.get("value")), number(high.get("value"))]
-        return Result(element, "-".join(parts), _unit(low) or _unit(high)) if all(parts) else None
+        return Result(element, "-".join(parts), unit_of(low) or unit_of(high)) if all(parts) else None
     written = number(content.get("value"))
-    return Result(element, f"{text(content.get('comparator'))}{written}", _unit(content)) if written else None
-
-
-def _unit(quantity: Element) -> str:
-    return text(quantity.get("unit")) or text(quantity.get("code"))
+    return Result(element, f"{text(content.get('comparator'))}{written}", unit_of(content)) if written else None
 
 
 def _polarity(body: Element) -> Coded | None:

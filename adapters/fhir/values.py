@@ -7,7 +7,7 @@ international systems are never taken for a hospital's own numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from adapters.fhir.elements import (
     birth_day,
     codings,
     concept_and_reference,
+    extension,
     human_name,
     identifier,
     identifiers,
@@ -23,6 +24,7 @@ from adapters.fhir.elements import (
     number,
     one,
     text,
+    value_of,
 )
 from adapters.fhir.record import Record, logical
 from adapters.fhir.remarks import remarked
@@ -37,7 +39,8 @@ Value = Coded | int | str
 
 _INTERNATIONAL: Final = ("http://terminology.hl7.org/", "http://hl7.org/", "https://www.nubc.org/", "urn:ietf:", "urn:iso:")
 _NAMED: Final = frozenset(("ICD-10", "ICD-10-CM", "ICD-O-3", "SNOMED-CT", "LOINC", "NCIT", "RxNorm", "UCUM"))
-_PHONES: Final = frozenset(("", "phone", "sms", "other"))
+PHONES: Final = frozenset(("", "phone", "sms", "other"))
+"""ContactPoint.system of what may be a telephone number"""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,16 @@ def target_of(codes: CodeMap, content: object) -> tuple[str | None, bool]:
     return named, bool(found) and found != named
 
 
+def without_system(codes: CodeMap, concept: object) -> str | None:
+    """The target of a concept in a map whose codes stand without their system (LOINC, v2-0074, a laboratory's own), else of its words;
+    empty where it says nothing, None where the map does not know it."""
+    for coding in codings(concept):
+        if (target := codes.codes.get(coding.code or "")) is not None:
+            return target
+    words = label(concept)
+    return codes.find("", words)[0] if words else None
+
+
 def _known(codes: CodeMap, coding: Coded) -> str | None:
     code, system = coding.code or "", coding.system
     if system:
@@ -104,6 +117,12 @@ def mapped(spot: Spot) -> Coded | None:
     if target == "":
         return None
     return _as_sent(spot, codes)
+
+
+def detail(record: Record, resource: Resource, urls: Sequence[str], codes: CodeMap, said: list[Said]) -> Coded | None:
+    """`mapped` of what the first extension with one of these addresses holds; None without one."""
+    content = value_of(extension(resource.body, *urls))
+    return mapped(Spot(record, resource, "extension", content, said, codes)) if content is not None else None
 
 
 def _as_sent(spot: Spot, codes: CodeMap) -> Coded | None:
@@ -175,7 +194,7 @@ def phone(spot: Spot) -> str | None:
     """ContactPoint: the first number of a telephone."""
     for item in spot.content if isinstance(spot.content, list) else [spot.content]:
         point = one(item)
-        if text(point.get("system")) in _PHONES and (found := number(point.get("value"))):
+        if text(point.get("system")) in PHONES and (found := number(point.get("value"))):
             return found
     return None
 
@@ -245,9 +264,7 @@ def named(spot: Spot) -> str:
         return ""
     if not (text(reference.get("reference")) or logical(reference)):
         return text(reference.get("display"))
-    found = spot.record.resolve(spot.resource, reference, spot.element)
-    if found is not None and found.kind == "PractitionerRole":
-        found = spot.record.resolve(found, found.body.get("practitioner"), "practitioner")
+    found = spot.record.resolve_through_role(spot.resource, reference, spot.element)
     if found is None:
         return text(reference.get("display"))
     name = found.body.get("name")
