@@ -20,6 +20,7 @@ from adapters.fhir.reading import RecordReader
 from adapters.fhir.refusal import MOST_ISSUES
 from adapters.fhir.resource import USED
 from adapters.fhir.structure import faults
+from adapters.fhir.tables import rows
 from adapters.fhir.wire import BUNDLE_TYPES, read
 from gateway.intake.bulk import PIECE_LINES
 from gateway.intake.mailroom import Room
@@ -32,6 +33,12 @@ from mappings.profile import platform_ids, profile
 
 DOCS = Path(__file__).parents[2] / "docs"
 FHIR = (DOCS / "fhir.md").read_text("utf-8")
+MAPPINGS = DOCS.parent / "mappings"
+TABLES = [
+    *sorted((MAPPINGS / "sources" / "fhir").glob("*.csv")),
+    MAPPINGS / "code_systems.csv",
+    MAPPINGS / "identifier_systems.csv",
+]
 SHORT = {"LOINC": "LOINC", "SNOMED-CT": "SCT", "NCIT": "NCIT"}
 
 
@@ -46,6 +53,16 @@ def test_a_guide_never_hides_how_sure_a_fact_is(id: str) -> None:
     for fact in profile(id).facts:
         line = next(line for line in shown.splitlines() if line.startswith(f"| {fact.about} |"))
         assert line.endswith({"high": "| 高 |", "medium": "| 中 |", "low": "| 低 |"}[fact.confidence])
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_fact_about_fhir_says_where_it_is_from_and_how_sure_it_is(table: Path) -> None:
+    with table.open(encoding="utf-8") as handle:
+        listed = list(csv.DictReader(handle))
+    assert listed
+    for number, row in enumerate(listed, 2):
+        assert row["source"], f"line {number}"
+        assert row["confidence"] in ("high", "medium", "low"), f"line {number}"
 
 
 def test_links_between_documents_lead_somewhere() -> None:
@@ -68,7 +85,7 @@ def test_every_type_that_is_used_is_named() -> None:
 def test_every_element_that_the_table_has_is_named() -> None:
     said = {kind: set(re.findall(r"`([^`]+)`", cells[1])) for cells in _table("What is read") for kind in cells[0].split(", ")}
     missing = set()
-    for row in _rows("fields.csv"):
+    for row in rows("fields"):
         for element in (row["element"], row["element_r5"]):
             kind, _, way = element.partition(".")
             if kind not in said or not way:
@@ -82,14 +99,14 @@ def test_every_element_that_the_table_has_is_named() -> None:
 
 
 def test_every_code_that_tells_an_observation_is_named() -> None:
-    for row in _rows("observations.csv"):
+    for row in rows("observations"):
         assert f"{SHORT[row['system']]} {row['code']}" in FHIR
 
 
 def test_statuses_of_reports() -> None:
     (row,) = (cells for cells in _table("What is read", second="counts") if cells[0] == "DiagnosticReport")
     _, counts, withdrawn = row
-    for map in _rows("codes.csv"):
+    for map in rows("codes"):
         if map["map"] == "report-status" and map["value"] != "unknown":
             assert f"`{map['value']}`" in (withdrawn if map["target"] == "withdrawn" else counts)
 
@@ -105,7 +122,7 @@ def test_searches() -> None:
 def test_every_name_of_ours_is_listed() -> None:
     listed = {word for cells in _table("Extensions and systems of ours") for word in re.findall(r"`([a-z-]+)`", cells[1])}
     standard = files("adapters.fhir").joinpath("dialects", "standard.toml").read_text("utf-8")
-    assert {row["word"] for row in _rows("extensions.csv")} | set(re.findall(r'"urn:zhibao:([a-z-]+)"', standard)) <= listed
+    assert {row["word"] for row in rows("extensions")} | set(re.findall(r'"urn:zhibao:([a-z-]+)"', standard)) <= listed
 
 
 def test_limits() -> None:
@@ -166,11 +183,6 @@ def test_the_item_shown_is_read() -> None:
     (statement,) = RecordReader(fhir_dialect("standard")).read(record).statements
     values = [fact.value for facts in statement.facts for fact in facts.facts if "[2]" in fact.source]
     assert values == ["12345.60"]
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    with files("mappings").joinpath("sources", "fhir", name).open(encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
 
 
 def _section(heading: str) -> str:

@@ -32,6 +32,19 @@ def test_systems_are_named() -> None:
     ]
 
 
+def test_positive_numbers_are_whole_and_not_too_long() -> None:
+    assert [elements.positive(value) for value in (1, "7", "012", 999)] == [1, 7, 12, 999]
+    odd = (0, "0", -1, "1.5", Decimal("2.0"), 1000, "0001", "三", "²", "", None, True, [1])
+    assert [elements.positive(value) for value in odd] == [None] * len(odd)
+    assert elements.positive("1000", 4) == 1000
+
+
+def test_a_unit_is_what_people_read_before_its_code() -> None:
+    assert elements.unit_of({"unit": "毫克", "code": "mg"}) == "毫克"
+    assert elements.unit_of({"code": "mg"}) == "mg"
+    assert elements.unit_of({"value": 5}) == ""
+
+
 def test_label_is_text_then_display() -> None:
     assert elements.label({"text": "甲", "coding": [{"code": "1", "display": "乙"}]}) == "甲"
     assert elements.label({"coding": [{"code": "1"}, {"code": "2", "display": "乙"}]}) == "乙"
