@@ -3,7 +3,7 @@
 A condition is a cancer by its code (ICD-10 C00–C97, D00–D09, D37–D48, or ICD-O-3), its mCODE profile, its histology-morphology-behavior
 extension, or because a TNM or other staging is about it. It counts when it is confirmed. An observation is tied to it by Observation.focus,
 the related-condition extension of mCODE, or by a condition that names it as assessment of its stage or as evidence; else by nothing:
-a tie is never guessed (HL7 notes, rule 5 "Two primaries").
+a tie is never guessed (ours: docs/fhir.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Diagnoses of a stay: the conditions that Encounter.diagnosis names, with their use and rank.
 
-Rules (decisions, "FHIR diagnoses"): a condition counts when it is confirmed; without a verification status it counts as confirmed when it has
+Rules (ours: docs/fhir.md): a condition counts when it is confirmed; without a verification status it counts as confirmed when it has
 a clinical status, which is remarked, and else is kept as working. Provisional, differential and unconfirmed ones (疑似) are kept as
 working, refuted and wrong ones are not said at all. In R4 rank counts within each use: rank 1 of use DD is the main diagnosis, and where no
 rank is sent nobody knows it. R5 has no rank: the only diagnosis of use DD is the main one. CM are others, and so are DD beside a main one;

@@ -21,7 +21,7 @@ from gateway.model.values import Coded
 from mappings.code_map import CodeMap
 
 USED: Final = frozenset(("final", "amended", "corrected"))
-"""Observation.status of results that count; preliminary ones wait, cancelled and wrong ones are withdrawn (HL7 notes, rules 3 and 4)."""
+"""Observation.status of results that count; preliminary ones wait, cancelled and wrong ones are withdrawn (the value set's own definitions)."""
 
 _BESIDE_EDITION: Final = re.compile(
     r"AJCC|UICC|TNM|CANCER|STAGING|MANUAL|SYSTEM|EDITION|ED|VERSION|V|TH|分期|系统|标准|第|版|[\s\-_,./+&、()（）]"

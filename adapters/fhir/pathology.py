@@ -1,6 +1,6 @@
 """Pathology reports: DiagnosticReport with its results and specimens; one fact each.
 
-Rules as in HL7 v2 (decisions, "pathology"): category PAT, SP or CP of v2-0074, a LOINC code of a pathology report, or 病理 in words make it
+Rules as in HL7 v2 (ours): category PAT, SP or CP of v2-0074, a LOINC code of a pathology report, or 病理 in words make it
 one. 病理号 is the report's identifier (the dialect says which), else the accession number of its specimen. Frozen section is told by code or
 words; a report of nothing but an intraoperative text is one, too. Morphology is taken from a code only, never from text. A report that was
 cancelled or is wrong is not said. Attachments are not read.
