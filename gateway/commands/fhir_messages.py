@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from adapters.fhir.dialect import fhir_dialect
-from adapters.fhir.reading import RecordReader
 
+from adapters.fhir.dialect import fhir_dialect
 from adapters.fhir.fhir_file import records_of
+from adapters.fhir.reading import RecordReader
 from adapters.fhir.refusal import FhirRefused
 from gateway.convert import Batch, json_line
 from gateway.intake.bulk import Piece, pieces_of

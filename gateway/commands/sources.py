@@ -48,7 +48,10 @@ class SourcedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         with formatter.section("来源 / source"):
-            text = "其后各路径的方言：HL7 v2 为 cn-a … cn-e、standard 或方言文件，FHIR 为 standard 或方言文件；可重复；缺省按内容识别 / dialect of the paths that follow"
+            text = (
+                "其后各路径的方言：HL7 v2 为 cn-a … cn-e、standard 或方言文件，FHIR 为 standard 或方言文件；"
+                "可重复；缺省按内容识别 / dialect of the paths that follow"
+            )
             formatter.write_dl([(f"{_OPTION} DIALECT", text)])
 
 
