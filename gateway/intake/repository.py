@@ -27,7 +27,7 @@ from sqlmodel import Session, col, select
 from adapters.fhir import json_text
 from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
 from adapters.fhir.fhir_file import stated_at
-from adapters.fhir.refusal import FhirRefused, Issue
+from adapters.fhir.refusal import FhirRefused, refused
 from adapters.fhir.resource import USED, Body, Release
 from adapters.fhir.wire import LINES, Document
 from gateway.audit.log import Event, record
@@ -349,9 +349,7 @@ class _Storing:
         if before and before.isdisjoint(self._identifier_index(lookup) for lookup in change.identifiers):
             where = f"Bundle.{change.entry.place}.fullUrl"
             message, english = "同一个 fullUrl 先后用于不同的患者，未采用", "one fullUrl for different patients"
-            raise FhirRefused(
-                "identity-conflict", [Issue("error", "conflict", where, "identity-conflict", message, english)], status=409
-            )
+            raise refused("identity-conflict", "conflict", where, message, english, severity="error", status=409)
 
     # -- writing
 
@@ -469,7 +467,7 @@ def _demand_version(change: Change, row: _Known | None) -> None:
     if wanted and (row is None or row.deleted or wanted != str(row.version)):
         where = f"Bundle.{change.entry.place}" if change.entry.place else change.entry.kind
         message, english = "资源已是另一版本，请重新读取后再更新", "the version is another one (If-Match)"
-        raise FhirRefused("version", [Issue("error", "conflict", where, "version", message, english)], status=412)
+        raise refused("version", "conflict", where, message, english, severity="error", status=412)
 
 
 def _unchanged(change: Change, row: _Known | None) -> Answered:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request, Response
 
-from adapters.fhir.refusal import FhirRefused, Issue
 from adapters.fhir.resource import USED
 from adapters.fhir.writing.names import RESERVED
 from adapters.fhir.writing.strict import Resource
@@ -25,7 +24,7 @@ from gateway.runtime import Gateway
 from gateway.web.capability import capability_statement
 from gateway.web.clients import Caller, Party
 from gateway.web.fhir import base_of, source_of
-from gateway.web.outcomes import PREFIX, REFUSED, described, fhir
+from gateway.web.outcomes import PREFIX, REFUSED, described, fhir, request_refused
 from gateway.web.requests import InGateway
 from gateway.web.searches import LARGEST_PAGE, PAGE, SEARCHES
 from mappings.cadence import CHINA
@@ -55,7 +54,7 @@ def metadata(request: Request) -> Response:
 def read(kind: Readable, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """A resource as its source sent it, or one of ours (``zb-…``)."""
     if kind not in USED and kind not in SEARCHES:
-        raise _refused("not-used", "not-supported", "本网关没有这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
+        raise request_refused("not-used", "not-supported", "本网关没有这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
     caller.demand(kind, "r")
     _demand_oversight(kind, caller)
     if id.startswith(RESERVED):
@@ -71,7 +70,7 @@ def read(kind: Readable, id: str, request: Request, gateway: InGateway, caller: 
     if handed_in is None:
         raise NotFound("没有这个资源", english="no such resource")
     if handed_in.deleted:
-        raise _refused("deleted", "deleted", "资源已撤回", "the resource was deleted", 410)
+        raise request_refused("deleted", "deleted", "资源已撤回", "the resource was deleted", 410)
     headers = {"ETag": f'W/"{handed_in.version}"'}
     return fhir(request, handed_in.body, headers=headers, release=handed_in.release)
 
@@ -80,7 +79,7 @@ def read(kind: Readable, id: str, request: Request, gateway: InGateway, caller: 
 def search(kind: Searchable, request: Request, gateway: InGateway, caller: Caller) -> Response:
     """Patient, Encounter, Condition and Provenance of canonical stays, AuditEvent of the audit log; page by page, in R4."""
     if kind not in SEARCHES:
-        raise _refused("not-searched", "not-supported", "这种资源不能检索，见 /fhir/metadata", "see /fhir/metadata", 404)
+        raise request_refused("not-searched", "not-supported", "这种资源不能检索，见 /fhir/metadata", "see /fhir/metadata", 404)
     caller.demand(kind, "s")
     _demand_oversight(kind, caller)
     asked = _asked(kind, request)
@@ -136,7 +135,7 @@ def _asked(kind: str, request: Request) -> dict[str, str]:
         if name in asked and (name, kind) == ("date", "AuditEvent"):
             value = f"{asked[name]},{value}"
         elif name in asked or (name not in SEARCHES[kind] and name not in _ALWAYS):
-            raise _refused(
+            raise request_refused(
                 "parameter", "not-supported", "有不支持的检索参数，见 /fhir/metadata", "a search parameter we do not have", 400
             )
         asked[name] = value
@@ -147,7 +146,7 @@ def _count(text: str) -> int:
     if not text:
         return PAGE
     if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
-        raise _refused("count", "value", "_count 应为正整数", "_count must be a positive integer", 400)
+        raise request_refused("count", "value", "_count 应为正整数", "_count must be a positive integer", 400)
     return min(int(text[:9]), LARGEST_PAGE)
 
 
@@ -156,7 +155,7 @@ def _cursor(text: str) -> Cursor:
         return Cursor()
     match = _CURSOR.fullmatch(text)
     if match is None:
-        raise _refused("cursor", "value", "翻页参数不正确，请使用答复中的 next 链接", "use the next link of the answer", 400)
+        raise request_refused("cursor", "value", "翻页参数不正确，请使用答复中的 next 链接", "use the next link of the answer", 400)
     return Cursor(int(match[1]), int(match[2]))
 
 
@@ -168,7 +167,7 @@ def _between(text: str) -> tuple[datetime | None, datetime | None]:
         prefix, day = (piece[:2], piece[2:]) if piece[:2].isalpha() else ("eq", piece)
         start, end = _moments(day)
         if prefix not in ("eq", "ge", "gt", "le", "lt"):
-            raise _refused("date", "value", "日期前缀只支持 eq、ge、gt、le、lt", "prefixes eq, ge, gt, le, lt only", 400)
+            raise request_refused("date", "value", "日期前缀只支持 eq、ge、gt、le、lt", "prefixes eq, ge, gt, le, lt only", 400)
         if prefix in ("eq", "ge"):
             since = start
         elif prefix == "gt":
@@ -185,7 +184,9 @@ def _moments(text: str) -> tuple[datetime, datetime]:
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
-        raise _refused("date", "value", "date 应为日期或带时区的时间", "date must be a date or a time with zone", 400) from None
+        raise request_refused(
+            "date", "value", "date 应为日期或带时区的时间", "date must be a date or a time with zone", 400
+        ) from None
     if _DAY.fullmatch(text):
         start = moment.replace(tzinfo=CHINA)
         return start, start + timedelta(days=1)
@@ -208,7 +209,3 @@ def _demand_oversight(kind: str, caller: Party) -> None:
             action="请管理员登记一个不带 --source 的客户端",
             english="the audit log is not for clients of a single source",
         )
-
-
-def _refused(reason: str, code: str, message: str, english: str, status: int) -> FhirRefused:
-    return FhirRefused(reason, [Issue("error", code, "", reason, message, english)], status=status)
