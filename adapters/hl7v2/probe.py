@@ -51,8 +51,6 @@ _WEIGHTS: Final = {
     "患者类别": 1,
     "病理正文": 2,
 }
-_MOST: Final = 10
-"""How many codes of a list are shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,13 +210,6 @@ class KnownInLedger:
         """What persons put right, oldest first."""
         return self._corrections[stay] if stay in self._corrections else self._corrected({stay})[stay]
 
-    def is_plain(self, stay: int) -> bool:
-        """Whether neither messages nor persons had a say in a stay."""
-        for table in (StayFacts, StayCorrection):
-            if self._session.exec(select(table.stay_id).where(table.stay_id == stay).limit(1)).first() is not None:
-                return False
-        return True
-
     # -- what is written
 
     def opened(self, stay: int) -> None:
