@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.cases.assembly import Assembled, assemble
@@ -163,6 +163,7 @@ def test_one_by_one_ends_where_all_at_once_does(made: list[Facts]) -> None:
 @checked
 @given(histories, moments, st.sampled_from(["diagnosis", "procedure", "order", "report", "discharge", "transfer"]))
 def test_what_was_added_and_withdrawn_was_never_there(made: list[Facts], moment: str, kind: str) -> None:
+    assume(made)  # of a stay that nobody speaks of nothing was ever there: it is cancelled
     new = Coded("X", "Z9")
     bodies: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "diagnosis": (

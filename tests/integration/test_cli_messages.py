@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from adapters.fhir.dialect import BUILT_IN as FHIR
+from adapters.fhir.dialect import fhir_dialect
 from adapters.hl7v2.dialect import BUILT_IN, dialect
 from adapters.hqms.writer import csv_bytes
 from conformance.sample.files import write_sample
@@ -277,7 +279,9 @@ def test_a_front_sheet_has_no_structure_of_messages(zhibao: Zhibao, tmp_path: Pa
 def test_source_list_names_every_dialect_and_whose_it_is(zhibao: Zhibao) -> None:
     ran = zhibao("source", "list")
     assert ran.code == 0
-    assert [line.split("\t")[:2] for line in ran.out.splitlines()] == [[name, dialect(name).name] for name in BUILT_IN]
+    hl7v2 = [[name, dialect(name).name] for name in BUILT_IN]
+    fhir = [[name, fhir_dialect(name).name] for name in FHIR]
+    assert [line.split("\t")[:2] for line in ran.out.splitlines()] == hl7v2 + fhir
 
 
 def test_source_probe_reports_and_proposes_a_dialect_that_reads_the_samples(zhibao: Zhibao, tmp_path: Path) -> None:
