@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gateway import setup
@@ -29,10 +31,12 @@ def install(folder: Path, *, url: str, account: str, secret: str, port: int = 0,
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now, for a server that must have the same one after a restart."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """A port of loopback that nobody uses now, for a server that must have the same one after a restart. It is none that the system gives
+    to clients: one that tries to connect again and again while the server is down would now and then get it and keep the server out."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:
