@@ -53,8 +53,9 @@ class _Shape:
         self.choices: tuple[tuple[str, Set[str]], ...] = ()
 
     def compile(self) -> dict[str, _Rule]:
-        """Fill in the rules of this type."""
+        """Fill in the rules of this type, all at once and last: other threads use them as soon as there are any."""
         elements = self.book.definitions.elements(self.name)
+        rules: dict[str, _Rule] = {}
         groups: dict[str, set[str]] = {}
         required = []
         for name, element in elements.items():
@@ -63,17 +64,18 @@ class _Shape:
             if element.required and element.defined not in required:
                 required.append(element.defined)
             if self.book.definitions.is_primitive(element.type):
-                self.rules[name] = _Rule(element.type, element.many, None, primitives()[element.type].test)
+                rules[name] = _Rule(element.type, element.many, None, primitives()[element.type].test)
                 if name != "id" and not element.attribute:  # ids and Extension.url are plain strings (FHIRPath System.String)
-                    self.rules[f"_{name}"] = _Rule(_ELEMENT, element.many, self.book.shape(_ELEMENT), None)
+                    rules[f"_{name}"] = _Rule(_ELEMENT, element.many, self.book.shape(_ELEMENT), None)
                     group.add(f"_{name}")
             else:
-                self.rules[name] = _Rule(element.type, element.many, self.book.shape(element.type), None)
+                rules[name] = _Rule(element.type, element.many, self.book.shape(element.type), None)
         if self.name in self.book.definitions.resources:
-            self.rules["resourceType"] = _Rule("code", False, None, is_text)
+            rules["resourceType"] = _Rule("code", False, None, is_text)
         self.required = tuple((defined, frozenset(groups[defined])) for defined in required)
         self.choices = tuple((defined, frozenset(group)) for defined, group in groups.items() if defined.endswith("[x]"))
-        return self.rules
+        self.rules = rules
+        return rules
 
 
 class _Book:
