@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import BindParameter, and_, bindparam, delete, exists, insert, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, col, select
 
 from gateway.cases.corrections import Correction
@@ -22,10 +20,10 @@ from gateway.cases.joining import Key, StayOutline, keys_of
 from gateway.cases.stays import STAY_PLACE
 from gateway.model.facts import Facts
 from gateway.model.stay import Stay
-from gateway.store.ledger import now
+from gateway.model.times import china_text
+from gateway.store.ledger import now, upsert
 from gateway.store.tables import FiledStay, MergedNumber, StayCorrection, StayFacts, StayKey, StayRow, StayVersion, WaitingKey
 from gateway.store.vault import Vault
-from mappings.cadence import CHINA
 
 FACTS_PLACE = "stay_facts.facts"
 CORRECTION_PLACE = "stay_correction.body"
@@ -53,17 +51,11 @@ Outlines = OrderedDict[int, tuple[datetime, StayOutline]]
 transaction that was rolled back, is not used."""
 
 
-def china_text(at: datetime) -> str:
-    """A UTC time as the model writes times: China time without an offset."""
-    return at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def add_keys(session: Session, keys: Iterable[tuple[str, int]]) -> None:
     """Make many stays known under blind indexes at once; what is there already stays."""
     rows = [{"index": index, "stay_id": stay} for index, stay in keys]
     if rows:
-        upsert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-        session.execute(upsert(StayKey).on_conflict_do_nothing(), rows)
+        session.execute(upsert(session, StayKey).on_conflict_do_nothing(), rows)
 
 
 def shared_keys(session: Session, keys: Iterable[str]) -> set[str]:
@@ -282,10 +274,10 @@ class KnownInLedger:
     def flush(self) -> None:
         """Write what was noted."""
         if self._new_facts:
-            upsert = self._upsert(StayFacts)
-            changed = {name: upsert.excluded[name] for name in ("stay_id", "sealed_facts")}
+            statement = upsert(self._session, StayFacts)
+            changed = {name: statement.excluded[name] for name in ("stay_id", "sealed_facts")}
             self._session.execute(
-                upsert.on_conflict_do_update(index_elements=["message_id", "part"], set_=changed), [*self._new_facts.values()]
+                statement.on_conflict_do_update(index_elements=["message_id", "part"], set_=changed), [*self._new_facts.values()]
             )
             self._no_longer_waiting(self._new_facts)
         if waiting := [
@@ -478,9 +470,6 @@ class KnownInLedger:
             return None
         statement = select(StayVersion).where(StayVersion.stay_id == stay, StayVersion.number == row.current)
         return self._session.exec(statement).one_or_none()
-
-    def _upsert(self, table: type[StayFacts]) -> Any:
-        return (sqlite_insert if self._session.get_bind().dialect.name == "sqlite" else postgresql_insert)(table)
 
     def _facts(self, sealed: bytes) -> Facts:
         return msgspec.json.decode(self._vault.open(sealed, FACTS_PLACE), type=Facts)

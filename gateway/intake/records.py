@@ -13,7 +13,8 @@ from sqlmodel import Session, col, select
 from adapters.fhir import json_text
 from adapters.fhir.record import Record
 from adapters.fhir.resource import Resource
-from gateway.intake.repository import RESOURCE_PLACE, Stored, opened, pieces, upsert_awaited
+from gateway.intake.resources import Stored, opened, pieces
+from gateway.store.ledger import upsert
 from gateway.store.tables import FhirAwaited, FhirDue, FhirResource
 from gateway.store.vault import Vault
 
@@ -23,7 +24,7 @@ _FURTHEST = 3
 _OTHERS = ("Patient",)
 """Kinds that may be looked at in another patient's record: those that say who is who."""
 
-# Put together once, see `gateway.intake.repository`.
+# Put together once, see `gateway.intake.storing`.
 _ROWS = sql_select(
     col(FhirResource.id),
     col(FhirResource.message_id),
@@ -110,7 +111,7 @@ class Records:
         for row in map(_Row._make, self._session.execute(_OF_RECORD, {"record": index})):
             kept.source = row.source
             kept.numbers.append(row.id)
-            stored = opened(self._vault.open(row.sealed_body, RESOURCE_PLACE))
+            stored = opened(self._vault, row.sealed_body)
             kept.patient = stored.record if row.kind == "Patient" or not kept.patient else kept.patient
             if not row.deleted:
                 self._take(kept, row, stored, wanted)
@@ -127,14 +128,15 @@ class Records:
         """Note what a record refers to in vain: when it comes, the record is due again."""
         self._session.execute(_AWAITED_NO_MORE, {"record": kept.index})
         rows = [{"index": self._vault.index("fhir", kept.source, key), "record": kept.index} for key in sorted(set(keys))]
-        upsert_awaited(self._session, rows)
+        if rows:
+            self._session.execute(upsert(self._session, FhirAwaited).on_conflict_do_nothing(), rows)
 
     def _fetch(self, kept: Kept, keys: Sequence[str]) -> dict[str, None]:
         """Resources of nobody in particular; what they refer to."""
         wanted: dict[str, None] = {}
         for piece in pieces(self._vault.index("fhir", kept.source, key) for key in keys):
             for row in map(_Row._make, self._session.execute(_OF_OTHERS, {"indexes": piece})):
-                self._take(kept, row, opened(self._vault.open(row.sealed_body, RESOURCE_PLACE)), wanted)
+                self._take(kept, row, opened(self._vault, row.sealed_body), wanted)
         return wanted
 
     def _take(self, kept: Kept, row: _Row, stored: Stored, wanted: dict[str, None]) -> None:

@@ -8,7 +8,7 @@ converted, without one it is China time.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})?"
 _COMPACT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,9})?)?)?)?)?)?" + _ZONE)
@@ -17,6 +17,8 @@ _PRINTED = re.compile(
     + _ZONE
 )
 _CHINA = timedelta(hours=8)
+CHINA = timezone(_CHINA)
+"""China time, without summer time for all that is reported."""
 _EARLIEST, _LATEST = 1850, 2200
 
 
@@ -43,6 +45,11 @@ def china_time(text: str) -> str | None:
             return None
         moment += _CHINA - shift
     return moment.isoformat(timespec="seconds" if second else "minutes" if minute else "hours")
+
+
+def china_text(at: datetime) -> str:
+    """A moment with a zone as the model writes times: China time without an offset."""
+    return at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def china_date(text: str) -> str | None:

@@ -21,10 +21,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session
 from uuid_utils import uuid7
 
 from gateway.model.errors import ConfigurationError
+from gateway.store.tables import Base
 from gateway.store.vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -41,6 +44,11 @@ def now() -> datetime:
 def new_id() -> str:
     """A time-ordered id (UUID version 7): sorts by creation."""
     return str(uuid7())
+
+
+def upsert(session: Session, table: type[Base]) -> Any:
+    """An ``INSERT`` that can be told what to do about rows that are there, in the words of the session's database."""
+    return (sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert)(table)
 
 
 class Ledger:

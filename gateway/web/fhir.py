@@ -22,7 +22,7 @@ from adapters.fhir.resource import USED
 from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
 from gateway.access.scopes import Action
-from gateway.intake.repository import Accepted, Answered, with_version
+from gateway.intake.resources import Accepted, Answered, with_version
 from gateway.model.errors import Forbidden, NotFound, TooManyRequests
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
