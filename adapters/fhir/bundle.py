@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
-from adapters.fhir.refusal import FhirRefused, refused
+from adapters.fhir.refusal import FhirRefused, Issue, refused
 from adapters.fhir.resource import Body
 from adapters.fhir.wire import Document, Entry
 
@@ -35,6 +35,7 @@ _SEARCH: Final = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _SUBJECTS: Final = ("subject", "patient", "beneficiary", "individual")
 _RESERVED: Final = "zb-"
 _CONTAINERS: Final = frozenset((dict, list))
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"))
 
 Action = Literal["put", "create", "delete"]
 
@@ -104,6 +105,16 @@ def logical_key(lookup: Lookup) -> str:
     """The key of a resource that is known by an identifier only."""
     kind, system, value = lookup
     return f"{kind}?identifier={system}|{value}"
+
+
+def unknown_method(entry: Entry) -> Issue | None:
+    """What is wrong with the method that an entry asks for: FHIR has the six of its HTTPVerb, in capitals (valueset-http-verb.html). One
+    that is not known must not be taken for another."""
+    if not entry.method or entry.method in _METHODS:
+        return None
+    where = f"Bundle.{entry.place}.request.method"
+    text, english = "没有这种请求方法，须为大写的 POST、PUT 或 DELETE", "no such method; POST, PUT or DELETE, in capitals"
+    return Issue("error", "code-invalid", where, "unknown-method", text, english)
 
 
 class _Names:
@@ -215,6 +226,8 @@ class _Names:
             return self._named_by_url(entry, "delete")
         if entry.method == "PATCH":
             raise _refused(entry, "not-supported", "method", "不支持 PATCH，请用 PUT 发送完整资源", "PATCH is not supported")
+        if (issue := unknown_method(entry)) is not None:
+            raise FhirRefused(issue.rule, [issue])
         if not entry.kind:
             raise _refused(entry, "required", "resource", "该条目没有资源", "an entry without a resource")
         if entry.method == "PUT" and entry.url:

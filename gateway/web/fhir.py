@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from adapters.fhir import wire
+from adapters.fhir.bundle import unknown_method
 from adapters.fhir.json_text import join
 from adapters.fhir.refusal import MOST_ISSUES, FhirRefused, Issue
 from adapters.fhir.resource import USED
@@ -288,6 +289,8 @@ def _unsupported(document: Document, entry: Entry) -> Issue | None:
     if document.type in ("transaction", "batch") and entry.method in ("GET", "HEAD", "PATCH"):
         text = f"不支持在 Bundle 中使用 {entry.method}"
         return Issue("error", "not-supported", f"{where}.method", "method", text, "method not supported here")
+    if (issue := unknown_method(entry)) is not None:
+        return issue
     if entry.if_none_match:
         return Issue("error", "not-supported", join(where, "ifNoneMatch"), "if-none-match", "不支持 If-None-Match", "not supported")
     return None

@@ -352,6 +352,23 @@ def test_a_batch_takes_what_is_right(house: House) -> None:
     assert answer["entry"][1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.gendre"]
 
 
+@pytest.mark.parametrize("method", ["delete", "Put", "FOO"])
+def test_a_method_that_is_not_known_does_nothing(house: House, method: str) -> None:
+    def asking(method: str, id: str) -> dict[str, Any]:
+        patient = {"resourceType": "Patient", "id": id, "gender": "male"}
+        return {"resource": patient, "request": {"method": method, "url": f"Patient/{id}"}}
+
+    entries = [asking("PUT", "good"), asking(method, "bad")]
+    whole = house.post({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert whole.status_code == 422
+    assert whole.json()["issue"][0]["expression"] == ["Bundle.entry[1].request.method"]
+    assert house.client.get("/fhir/Patient/good").status_code == 404
+    each = house.post({"resourceType": "Bundle", "type": "batch", "entry": entries}).json()["entry"]
+    assert [entry["response"]["status"][:3] for entry in each] == ["201", "422"]
+    assert each[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].request.method"]
+    assert house.client.get("/fhir/Patient/bad").status_code == 404
+
+
 def test_back_pressure_says_so(house: House) -> None:
     house.gateway.mailroom.room = Room(waiting=0)
     answer = house.post(bundle_of(RECORDS[0]))

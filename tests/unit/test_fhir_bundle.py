@@ -174,3 +174,14 @@ def test_requests_that_cannot_be_carried_out(entry: dict[str, Any], rule: str) -
         read("transaction", entry)
     assert refused.value.reason == rule
     assert refused.value.issues[0].expression == "Bundle.entry[0]"
+
+
+@pytest.mark.parametrize("method", ["delete", "Put", "FOO", "post", "OPTIONS", " PUT"])
+@pytest.mark.parametrize("type", ["transaction", "batch", "history"])
+def test_a_method_that_is_not_known_is_not_taken_for_another(method: str, type: str) -> None:
+    """HTTPVerb is a closed list of capitals (valueset-http-verb.html)."""
+    with pytest.raises(FhirRefused) as refused:
+        read(type, {"fullUrl": P, "resource": patient(id="7"), "request": {"method": method, "url": "Patient/7"}})
+    (issue,) = refused.value.issues
+    assert (refused.value.reason, refused.value.status) == ("unknown-method", 422)
+    assert issue.expression == "Bundle.entry[0].request.method"
