@@ -46,6 +46,7 @@ def _tumour(condition: Resource, dialect: FhirDialect) -> TumourFact:
         basis=highest(dialect.maps["tumour-basis"], _evidence(condition)),
         course=stated(body.get("clinicalStatus")),
         diagnosed_on=_asserted(condition) or day(body.get("recordedDate")) or None,
+        recorded=not _asserted(condition) and bool(day(body.get("recordedDate"))),
     )
 
 

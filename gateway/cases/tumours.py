@@ -7,7 +7,7 @@ only one there is; beside several, or where the tumour it is tied to is not know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from msgspec import Struct
@@ -22,6 +22,9 @@ _TELLING = ("condition", "topography", "laterality", "morphology", "diagnosed_on
 """What tells two tumours apart."""
 
 _STAGE = ("kind", "system", "t", "n", "m", "group", "staged_on")
+_CATEGORIES = ("t", "n", "m", "group")
+"""What tells two stagings of one kind apart."""
+
 _MARKER = ("test", "value", "unit", "finding", "tested_on")
 
 _Stated = tuple[Any, Facts]
@@ -46,7 +49,7 @@ def tumours(messages: Sequence[Facts]) -> Tumours:
             stages.setdefault(stage.tumour, {}).setdefault(stage.key, []).append((stage, facts))
         for marker in facts.markers:
             markers.setdefault(marker.tumour, {}).setdefault(marker.key, []).append((marker, facts))
-    same = _repeated(known)
+    same = _repeated(known, stages, messages)
     for key, first in same.items():
         known[first] += known.pop(key)
     primaries = [key for key, stated in known.items() if _role(stated) != "secondary"]
@@ -64,30 +67,65 @@ def tumours(messages: Sequence[Facts]) -> Tumours:
     return Tumours(claims, findings)
 
 
-def _repeated(known: Mapping[str, list[_Stated]]) -> dict[str, str]:
+class _Primary:
+    """What is known of one tumour that several keys may name: what tells it apart, its stagings, and the encounters (``Facts.part``) that name
+    one of its keys as a discharge diagnosis."""
+
+    def __init__(self, stated: Sequence[_Stated], stagings: Iterable[Sequence[_Stated]], discharged: Set[int]) -> None:
+        self.said = {name: claim.value for name, claim in leaves_of(stated, _TELLING).items()}
+        asserted = leaves_of([(tumour, facts) for tumour, facts in stated if not tumour.recorded], ("diagnosed_on",))
+        if not asserted:
+            self.said.pop("diagnosed_on", None)
+        self.stagings: dict[tuple[str, str, str], set[str]] = {}
+        for staging in stagings:
+            leaves = leaves_of(staging, _CATEGORIES)
+            for name, claim in leaves.items():
+                system, code = _identity(claim.value)
+                self.stagings.setdefault((staging[-1][0].kind, name, system), set()).add(code)
+        self.discharged = set(discharged)
+
+    def is_the_same(self, other: _Primary) -> bool:
+        """Whether nothing that is known of both tells them apart."""
+        condition = self.said.get("condition")
+        return (
+            condition is not None
+            and bool(condition.code)
+            and "condition" in other.said
+            and all(_identity(self.said[name]) == _identity(other.said[name]) for name in self.said.keys() & other.said.keys())
+            and not any(self.stagings[at].isdisjoint(other.stagings[at]) for at in self.stagings.keys() & other.stagings.keys())
+            and self.discharged.isdisjoint(other.discharged)
+        )
+
+    def take(self, other: _Primary) -> None:
+        """Both are one."""
+        self.said = other.said | self.said
+        for at, codes in other.stagings.items():
+            self.stagings.setdefault(at, set()).update(codes)
+        self.discharged |= other.discharged
+
+
+def _repeated(
+    known: Mapping[str, Sequence[_Stated]], stages: Mapping[str, Mapping[str, Sequence[_Stated]]], messages: Iterable[Facts]
+) -> dict[str, str]:
     """Keys that name a tumour which an earlier key names, too. Senders state one cancer once for each role that it plays in a stay (main
     diagnosis, diagnosis on admission); what has the same code and is nowhere said otherwise is one. Two cancers of one code differ in
-    side, site, morphology or date, and stay two."""
-    firsts: dict[str, dict[str, Any]] = {}
+    side, site, morphology, asserted date or staging, or one encounter names both as discharge diagnoses; they stay two."""
+    discharged: dict[str, set[int]] = {}
+    for facts in messages:
+        for diagnosis in facts.diagnoses:
+            if diagnosis.use == "discharge":
+                discharged.setdefault(diagnosis.key, set()).add(facts.part)
+    firsts: dict[str, _Primary] = {}
     same: dict[str, str] = {}
     for key, stated in known.items():
-        said = {name: claim.value for name, claim in leaves_of(stated, _TUMOUR).items()}
-        condition = said.get("condition")
-        match = next(
-            (first for first, other in firsts.items() if condition is not None and condition.code and _agree(said, other)), None
-        )
+        primary = _Primary(stated, stages.get(key, {}).values(), discharged.get(key, set()))
+        match = next((first for first, other in firsts.items() if primary.is_the_same(other)), None)
         if match is None:
-            firsts[key] = said
+            firsts[key] = primary
         else:
             same[key] = match
-            firsts[match] = said | firsts[match]
+            firsts[match].take(primary)
     return same
-
-
-def _agree(said: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two statements can be about one tumour."""
-    shared = said.keys() & other.keys() & set(_TELLING)
-    return "condition" in shared and all(_identity(said[name]) == _identity(other[name]) for name in shared)
 
 
 def _identity(value: Any) -> Any:

@@ -134,7 +134,7 @@ class PathologyFact(Struct, frozen=True, omit_defaults=True):
 
 class TumourFact(Struct, frozen=True, omit_defaults=True):
     """What is said of one tumour. ``key`` identifies it across messages of one source; several statements with one key add to each other.
-    Members as in `gateway.model.stay.Tumour`."""
+    ``recorded``: ``diagnosed_on`` is only the day on which it was written down. Members as in `gateway.model.stay.Tumour`."""
 
     key: Text
     source: str
@@ -148,6 +148,7 @@ class TumourFact(Struct, frozen=True, omit_defaults=True):
     course: Coded | None = None
     diagnosed_on: Date | None = None
     size_mm: Text | None = None
+    recorded: bool = False
 
 
 class StageFact(Struct, frozen=True, omit_defaults=True):

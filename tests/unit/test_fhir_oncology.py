@@ -232,6 +232,7 @@ class TestTumour:
         assert of(TumourFact, said(condition(onsetDateTime="2023-12-01")))[0].diagnosed_on is None
         items = said(condition(onsetDateTime="2023-12-01", recordedDate="2024-05-02"))
         assert of(TumourFact, items)[0].diagnosed_on == "2024-05-02"
+        assert of(TumourFact, items)[0].recorded
         assert rules(items) == ["recorded-date"]
 
     def test_course(self) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from gateway.cases.assembly import assemble
 from gateway.cases.tumours import tumours
-from gateway.model.facts import Facts, MarkerFact, StageFact, TumourFact
+from gateway.model.facts import DiagnosisFact, Facts, MarkerFact, StageFact, StageKind, TumourFact
 from gateway.model.stay import Stay
 from gateway.model.values import Coded
 
@@ -190,3 +190,67 @@ def test_what_is_tied_to_a_tumour_that_is_not_here_goes_to_no_other_one() -> Non
 def test_a_stay_without_tumours_asks_nothing() -> None:
     assert tumours([message(1)]) == tumours([])
     assert not stay_of(message(1)).tumours
+
+
+def discharge(*keys: str, part: int = 7) -> Facts:
+    """An encounter that names these conditions as discharge diagnoses."""
+    diagnoses = [DiagnosisFact(icd("C50.900"), "code", "discharge", rank, key) for rank, key in enumerate(keys, start=1)]
+    return Facts("fhir:1", "standard", "FHIR^Encounter", "2024-05-01T08:00:00", diagnoses=diagnoses, part=part)
+
+
+def codes(*messages: Facts) -> list[list[str | None]]:
+    """The stage groups of each tumour."""
+    return [[entry.group.code for entry in tumour.stages if entry.group] for tumour in stay_of(*messages).tumours]
+
+
+def group(key: str, code: str, kind: StageKind = "clinical") -> StageFact:
+    return StageFact(key, f"stage of {key}", "value", kind, group=stage(code))
+
+
+ONE, TWO = "Condition/one", "Condition/two"
+
+
+def test_one_cancer_stated_on_admission_and_at_discharge_is_one() -> None:
+    said = message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"), group(TWO, "2A"))
+    assert codes(discharge(ONE), said) == [["2A"]]
+
+
+def test_two_discharge_diagnoses_of_one_encounter_are_two_cancers_though_the_code_is_one() -> None:
+    said = message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"), group(ONE, "2A"))
+    assert codes(discharge(ONE, TWO), said) == [["2A"], []]
+
+
+def test_two_encounters_that_state_one_stay_do_not_make_two_cancers() -> None:
+    said = message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"))
+    assert len(stay_of(discharge(ONE), discharge(TWO, part=8), said).tumours) == 1
+
+
+def test_a_diagnosis_on_admission_goes_with_one_of_two_at_discharge() -> None:
+    admission = "Condition/admission"
+    said = message(2, primary(admission, "C50.900"), primary(ONE, "C50.900"), primary(TWO, "C50.900"))
+    assert len(stay_of(discharge(ONE, TWO), said).tumours) == 2
+
+
+def test_different_stagings_of_one_kind_are_of_two_cancers() -> None:
+    said = message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"), group(ONE, "2A"), group(TWO, "3B"))
+    assert codes(said) == [["2A"], ["3B"]]
+
+
+def test_stagings_of_different_kinds_or_the_same_one_twice_are_of_one_cancer() -> None:
+    clinical_and_pathologic = (group(ONE, "2A"), group(TWO, "3B", "pathologic"))
+    assert codes(message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"), *clinical_and_pathologic)) == [["2A", "3B"]]
+    assert len(codes(message(2, primary(ONE, "C50.900"), primary(TWO, "C50.900"), group(ONE, "2A"), group(TWO, "2A")))) == 1
+
+
+def test_a_staging_that_was_put_right_counts_as_it_is_now() -> None:
+    first = message(1, primary(ONE, "C50.900"), primary(TWO, "C50.900"), group(ONE, "2A"), group(TWO, "3B"))
+    assert len(stay_of(first, message(2, group(TWO, "2A"))).tumours) == 1
+
+
+def test_days_of_diagnosis_tell_two_cancers_apart_and_days_of_recording_do_not() -> None:
+    def dated(key: str, day: str, *, recorded: bool) -> TumourFact:
+        return TumourFact(key, "code", icd("C50.900"), "primary", diagnosed_on=day, recorded=recorded)
+
+    for recorded, wanted in ((True, 1), (False, 2)):
+        said = message(1, dated(ONE, "2024-05-01", recorded=recorded), dated(TWO, "2024-05-02", recorded=recorded))
+        assert len(stay_of(said).tumours) == wanted
