@@ -15,9 +15,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, case, literal, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
@@ -34,6 +35,7 @@ from gateway.cases.known import Outlines
 from gateway.desk import STATES, Desk
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.records import Kept, Records
+from gateway.intake.resources import pieces
 from gateway.model.errors import IllegalTransition, NotFound
 from gateway.model.facts import Fact, Facts, says_something
 from gateway.reporting.preparing import Preparer
@@ -47,8 +49,11 @@ TOGETHER = 300
 _OURS = frozenset(("failed", "no-source"))
 """Reasons that lie with us: such a message is parked and can be tried again."""
 
+_RAW: Any = case((col(InboundMessage.standard) == "v2", col(InboundMessage.sealed_raw)), else_=literal(b""))
+"""What is read of a FHIR message stands in its resources."""
+
 _RECEIVED = (
-    select(InboundMessage.id, InboundMessage.standard, InboundMessage.source, InboundMessage.sealed_raw)
+    select(InboundMessage.id, InboundMessage.standard, InboundMessage.source, _RAW)
     .where(InboundMessage.state == "received")
     .order_by(col(InboundMessage.id))
 )
@@ -95,7 +100,8 @@ class Assembler:
         self._record_readers = {id: RecordReader(fhir_dialect(s.dialect)) for id, s in self.sources.items() if s.kind == "fhir"}
 
     def run(self, limit: int = TOGETHER) -> int:
-        """Assemble up to ``limit`` received messages; how many were looked at."""
+        """Assemble up to ``limit`` received messages, or as many patients of FHIR messages; how many were looked at, ``limit`` where there may
+        be more."""
         with _collecting_later():
             return self._run(limit)
 
@@ -103,7 +109,16 @@ class Assembler:
         with self.ledger.read() as session:
             rows = list(session.exec(_RECEIVED.limit(limit)))
             due = Records(session, self.ledger.vault).due(id or 0 for id, standard, *_ in rows if standard == "fhir")
-        read = [self._read(message_name(standard, id or 0), id or 0, source, sealed, due) for id, standard, source, sealed in rows]
+        read: list[_Read] = []
+        left = limit
+        for id, standard, source, sealed in rows:
+            item = self._read(message_name(standard, id or 0), id or 0, source, sealed, due)
+            if len(item.records) > left:  # the rest of its patients has its turn in the next transaction
+                item = dataclasses.replace(item, records=item.records[:left], piece=True)
+            read.append(item)
+            left -= max(len(item.records), 1)
+            if left <= 0:
+                break
         if not read:
             return 0
         try:
@@ -114,7 +129,7 @@ class Assembler:
             # somebody in this batch cannot be processed: find out who, one by one
             for item in read:
                 self._take_alone(item)
-        return len(read)
+        return limit if left <= 0 else len(read)
 
     # -- one message
 
@@ -133,8 +148,8 @@ class Assembler:
             return _Read(name, id, source, facts)
         except MessageRefused as refusal:
             return _Read(name, id, source, None, refusal.reason, str(refusal))
-        except Exception as error:
-            return _Read(name, id, source, None, "failed", f"读取失败（{type(error).__name__}），请联系管理员")
+        except Exception:
+            return _Read(name, id, source, None, "failed", "读取时出现内部错误，请把消息编号告诉管理员")
 
     def _take(self, read: Sequence[_Read]) -> None:
         with self.ledger.write() as session:
@@ -164,7 +179,7 @@ class Assembler:
         with self.ledger.write() as session:
             row = session.get_one(InboundMessage, item.id)
             row.state, row.reason = "parked", "failed"
-            row.note = f"处理失败（{type(error).__name__}）：该患者后续消息暂停处理，请联系管理员"
+            row.note = "处理时出现内部错误：该患者后续消息暂停处理；请把消息编号告诉管理员，处理后可以重新处理"
             row.lane = lane or row.lane
             session.add(row)
             record(session, Event("message.parked", row.name, {"error": type(error).__name__}))
@@ -211,10 +226,13 @@ class Assembler:
         records.settled((item.id, index) for item in free for index in item.records)
 
     def _take_record(self, desk: Desk, records: Records, kept: Kept) -> list[JoinDecision]:
-        """Lay all that a record says on the stays it speaks of."""
+        """Lay all that a record says on the stays it speaks of. One that has no resources any more (they were of somebody else) says
+        nothing, and who has them now speaks for them."""
+        if not kept.numbers:
+            return []
         source = self.sources[kept.source]
         reading = self._record_readers[kept.source].read(kept.record())
-        records.wait_for(kept, reading.unresolved)
+        records.depends_on(kept, reading.unresolved)
         by_part: dict[int, list[Facts]] = {}
         for statement in reading.statements:
             part = kept.part(statement.anchor)
@@ -222,7 +240,7 @@ class Assembler:
             said += (replace(facts, part=part) for facts in statement.facts if says_something(facts))
             if source.organisation_name and said:
                 said[0].facts.append(Fact("organisation.name", source.organisation_name, SETTINGS))
-        for part in desk.known.parts([*kept.numbers, -min(kept.numbers)]):
+        for part in desk.known.parts(kept.parts):
             by_part.setdefault(part, [])
         desk.known.look_ahead([(facts, source.organisation) for said in by_part.values() for facts in said])
         decisions = (desk.restate(part, said, source.organisation) for part, said in by_part.items())
@@ -273,7 +291,7 @@ def _collecting_later() -> Iterator[None]:
 
 def _parked(session: Session, lanes: Iterable[str]) -> set[str]:
     """Of some lanes, those in which a message is parked."""
-    return set(session.exec(_PARKED, params={"lanes": sorted({*lanes} - {""})}))
+    return {lane for piece in pieces({*lanes} - {""}) for lane in session.exec(_PARKED, params={"lanes": piece})}
 
 
 def _summed_up(decisions: Sequence[JoinDecision]) -> tuple[str, str, int | None]:

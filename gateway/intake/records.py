@@ -65,7 +65,7 @@ class _Row(NamedTuple):
 @dataclass
 class Kept:
     """A record as the repository has it. ``rows`` gives the number of each of its resources by key; ``numbers`` are all that were ever its
-    own, deleted ones too; ``gone`` are the keys of its deleted encounters."""
+    own, deleted ones too; ``gone`` are the keys of its deleted encounters, ``shared`` those of resources that are not its own."""
 
     index: str
     source: str = ""
@@ -74,6 +74,7 @@ class Kept:
     rows: dict[str, int] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
 
     def record(self) -> Record:
         """What readers read."""
@@ -82,6 +83,11 @@ class Kept:
     def part(self, anchor: str) -> int:
         """The number that stands for the stay of an anchor; one of the patient as such where the anchor itself has not come yet."""
         return self.rows.get(anchor) or -min(self.numbers)
+
+    @property
+    def parts(self) -> list[int]:
+        """All numbers that may ever have stood for stays of the record."""
+        return [*self.numbers, *(-number for number in self.numbers)]
 
 
 class Records:
@@ -124,10 +130,12 @@ class Records:
             wanted = self._fetch(kept, missing)
         return kept
 
-    def wait_for(self, kept: Kept, keys: Iterable[str]) -> None:
-        """Note what a record refers to in vain: when it comes, the record is due again."""
+    def depends_on(self, kept: Kept, keys: Iterable[str]) -> None:
+        """Note what a record refers to in vain or shares with others: when it comes or changes, the record is due again."""
         self._session.execute(_AWAITED_NO_MORE, {"record": kept.index})
-        rows = [{"index": self._vault.index("fhir", kept.source, key), "record": kept.index} for key in sorted(set(keys))]
+        rows = [
+            {"index": self._vault.index("fhir", kept.source, key), "record": kept.index} for key in sorted({*keys, *kept.shared})
+        ]
         if rows:
             self._session.execute(upsert(self._session, FhirAwaited).on_conflict_do_nothing(), rows)
 
@@ -136,7 +144,9 @@ class Records:
         wanted: dict[str, None] = {}
         for piece in pieces(self._vault.index("fhir", kept.source, key) for key in keys):
             for row in map(_Row._make, self._session.execute(_OF_OTHERS, {"indexes": piece})):
-                self._take(kept, row, opened(self._vault, row.sealed_body), wanted)
+                stored = opened(self._vault, row.sealed_body)
+                kept.shared.add(stored.key)
+                self._take(kept, row, stored, wanted)
         return wanted
 
     def _take(self, kept: Kept, row: _Row, stored: Stored, wanted: dict[str, None]) -> None:

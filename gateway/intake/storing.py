@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
@@ -20,7 +21,7 @@ from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
 from adapters.fhir.fhir_file import stated_at
 from adapters.fhir.refusal import refused
 from adapters.fhir.resource import USED
-from adapters.fhir.wire import LINES, Document
+from adapters.fhir.wire import Document
 from gateway.audit.log import Event, record
 from gateway.intake.mailroom import RAW_PLACE
 from gateway.intake.resources import Accepted, Answered, Stored, opened, pieces, sealed
@@ -44,6 +45,7 @@ _ROWS = sql_select(
     col(FhirResource.record),
     col(FhirResource.deleted),
     col(FhirResource.sealed_body),
+    col(FhirResource.updated_at),
 ).where(col(FhirResource.index).in_(_GIVEN))
 _IDS = select(FhirResource.index, FhirResource.id).where(col(FhirResource.index).in_(_GIVEN))
 _FOUND = (
@@ -58,7 +60,11 @@ _MOVED = (
     .values(record=bindparam("own"))
     .execution_options(synchronize_session=False)
 )
-_AWAITING = select(FhirAwaited.record).where(col(FhirAwaited.index).in_(_GIVEN))
+_DEPENDING = select(FhirAwaited.record).where(col(FhirAwaited.index).in_(_GIVEN))
+_DEPENDS_NO_MORE = delete(FhirAwaited).where(col(FhirAwaited.record).in_(_GIVEN)).execution_options(synchronize_session=False)
+
+CLOCKS_APART = timedelta(minutes=10)
+"""How far a sender's clock may run ahead before the times that it states are passed over."""
 
 
 @dataclass(slots=True)
@@ -73,6 +79,7 @@ class _Row:
     record: str = ""
     deleted: bool = False
     sealed_body: bytes = b""
+    updated_at: datetime | None = None
     changed: bool = False
 
     @property
@@ -97,25 +104,31 @@ class Storing:
         self._rows: dict[str, _Row] = {}
         self._due: set[str] = set()
         self._identified: dict[str, Sequence[Lookup]] = {}
+        self._made: dict[str, Change] = {}
 
     def accept(self, raw: bytes, document: Document, base: str, peer: str) -> Accepted:
         """See `gateway.intake.repository.Repository.accept`."""
         digest = hashlib.sha256(raw).hexdigest()
-        control_id = _control_id(document, digest)
+        identifier = _identifier(document)
+        control_id = self._blind("fhir-bundle", *identifier) if any(identifier) else f"sha256:{digest}"
         before = self._digests(control_id)
         made = changes(document, scope=digest, base=base, found=self._found(lookups(document)))
         self._look_up(made)
-        if digest in before:
-            record(self._session, Event("message.repeated", f"source:{self._source}", {"digest": digest[:16]}))
-            return Accepted(0, True, tuple(self._unchanged(change) for change in made))
+        self._made = {change.key: change for change in made}
+        if digest in before and any(identifier):
+            return self._repeated(digest, [self._unchanged(change) for change in made])
         answers = [self._answer(change, document) for change in made]
-        self._due |= self._awaiting() | self._move_logical(made)
+        nothing_new = not any(row.changed for row in self._rows.values())
+        if nothing_new and (digest in before or all(change.action == "delete" for change in made)):
+            return self._repeated(digest, answers)
+        self._due |= self._depending() | self._move_logical(made)
         self._due.discard("")
         row = message_row(
-            self._vault, self._source, raw, peer=peer, control_id=control_id, event=_event(document), again=bool(before)
+            self._vault, self._source, raw, peer=peer, control_id=control_id, event=_event(document), again=bool(before - {digest})
         )
         if not self._due:
-            row.state, row.note = "ignored", "消息中没有属于患者的新内容"
+            stale = any(answer.stale for answer in answers)
+            row.state, row.note = "ignored", "已有更新的内容，未采用" if stale else "消息中没有属于患者的新内容"
         row.lane = next(iter(self._due)) if len(self._due) == 1 else ""
         self._session.add(row)
         self._session.flush()
@@ -123,6 +136,11 @@ class Storing:
         self._write(row.id)
         record(self._session, Event("message.received", row.name, {"source": self._source, "resources": len(answers)}))
         return Accepted(row.id, False, tuple(answers))
+
+    def _repeated(self, digest: str, answers: Sequence[Answered]) -> Accepted:
+        """The same content again: nothing is stored."""
+        record(self._session, Event("message.repeated", f"source:{self._source}", {"digest": digest[:16]}))
+        return Accepted(0, True, tuple(answers))
 
     # -- one entry
 
@@ -144,7 +162,10 @@ class Storing:
         return Answered(change, 204, row.version)
 
     def _put(self, change: Change, row: _Row, document: Document) -> Answered:
+        at = now()
         stated = stated_at(change.entry.body, document)
+        if stated > china_text(at + CLOCKS_APART):
+            stated = ""  # a clock that runs ahead says nothing, or it would hold off every correction
         digest = hashlib.sha256(change.entry.raw).hexdigest()
         owner = self._record_index(change.record)
         if row.there and row.digest == digest and row.record == owner:
@@ -155,7 +176,7 @@ class Storing:
         body = Stored(
             change.key,
             change.entry.raw,
-            stated or china_text(now()),
+            stated or china_text(at),
             change.record,
             stated,
             document.release,
@@ -171,24 +192,44 @@ class Storing:
         return Answered(change, 201 if made else 200, row.version)
 
     def _unchanged(self, change: Change) -> Answered:
-        return Answered(change, 204 if change.action == "delete" else 200, self._rows[change.key].version)
+        """The answer to an entry of a message that came before: stale where something else is there by now."""
+        row = self._rows[change.key]
+        if change.action == "delete":
+            return Answered(change, 204, row.version)
+        as_then = row.there and row.digest == hashlib.sha256(change.entry.raw).hexdigest()
+        return Answered(change, 200, row.version, stale=bool(row.version) and not as_then)
 
     def _newer(self, row: _Row, stated: str) -> bool:
-        """Whether what is there was stated for a later time; where either side states none, the later arrival counts."""
+        """Whether what is there was stated, or was deleted, later; where a put states no time, the later arrival counts."""
         if not stated:
             return False
+        if row.deleted:
+            return row.updated_at is not None and china_text(row.updated_at) > stated
         there = opened(self._vault, row.sealed_body).stated_at
         return bool(there) and there > stated
 
     def _same_person(self, change: Change, row: _Row) -> None:
         """A sender that uses one fullUrl for several people would turn one patient into another. Raises `FhirRefused`."""
-        if not change.by_uuid or change.entry.kind != "Patient" or not change.identifiers or not row.id:
+        if not change.by_uuid or not row.id:
             return
-        before = set(self._session.exec(select(FhirIdentifier.index).where(FhirIdentifier.resource_id == row.id)))
-        if before and before.isdisjoint(self._identifier_index(lookup) for lookup in change.identifiers):
+        former = opened(self._vault, row.sealed_body).record
+        if change.entry.kind != "Patient" and change.record in ("", former):
+            return
+        before, after = self._numbers_of(former), self._numbers_of(change.record)
+        if former == change.record:
+            after = {self._identifier_index(lookup) for lookup in change.identifiers}
+        if before and after and before.isdisjoint(after):
             where = f"Bundle.{change.entry.place}.fullUrl"
             message, english = "同一个 fullUrl 先后用于不同的患者，未采用", "one fullUrl for different patients"
             raise refused("identity-conflict", "conflict", where, message, english, severity="error", status=409)
+
+    def _numbers_of(self, patient: str) -> set[str]:
+        """The identifiers of a Patient: of this message's, else of the one that is there."""
+        change = self._made.get(patient)
+        if change is not None and not self._rows[patient].id:
+            return {self._identifier_index(lookup) for lookup in change.identifiers}
+        of_patient = select(FhirResource.id).where(FhirResource.index == self._index(patient))
+        return set(self._session.exec(select(FhirIdentifier.index).where(col(FhirIdentifier.resource_id).in_(of_patient))))
 
     # -- looking up
 
@@ -268,14 +309,11 @@ class Storing:
             found.update((index, id) for index, id in self._session.execute(_IDS, {"indexes": piece}))
         return found
 
-    def _awaiting(self) -> set[str]:
-        """Records that referred to one of these resources before it was there."""
+    def _depending(self) -> set[str]:
+        """Records that refer to one of the changed resources."""
         found: set[str] = set()
-        for piece in pieces(self._identified):
-            records = set(self._session.exec(_AWAITING, params={"indexes": piece}))
-            if records:
-                self._session.execute(delete(FhirAwaited).where(col(FhirAwaited.index).in_(piece)))
-                found |= records
+        for piece in pieces(row.index for row in self._rows.values() if row.changed):
+            found.update(self._session.exec(_DEPENDING, params={"indexes": piece}))
         return found
 
     def _move_logical(self, made: Sequence[Change]) -> set[str]:
@@ -285,10 +323,12 @@ class Storing:
             if change.entry.kind != "Patient" or change.action == "delete":
                 continue
             own = self._record_index(change.key)
-            former = [self._record_index(logical_key(lookup)) for lookup in change.identifiers]
-            result = self._session.execute(_MOVED, {"own": own, "indexes": [index for index in former if index != own]})
-            if result.rowcount:  # type: ignore[attr-defined]
-                moved.add(own)
+            former = {self._record_index(logical_key(lookup)) for lookup in change.identifiers} - {own}
+            for piece in pieces(former):
+                result = self._session.execute(_MOVED, {"own": own, "indexes": piece})
+                if result.rowcount:  # type: ignore[attr-defined]
+                    moved.add(own)
+                    self._session.execute(_DEPENDS_NO_MORE, {"indexes": piece})
         return moved
 
 
@@ -305,13 +345,11 @@ def message_row(vault: Vault, source: str, raw: bytes, **said: Any) -> InboundMe
     )
 
 
-def _control_id(document: Document, digest: str) -> str:
-    """What makes a bundle the same one when it comes again; single resources are told apart by what they change."""
-    if document.kind not in ("Bundle", LINES):
-        return ""
+def _identifier(document: Document) -> tuple[str, str]:
+    """Bundle.identifier: system and value; nothing where it has none."""
     identifier = document.envelope.get("identifier")
     value = identifier.get("value") if isinstance(identifier, Mapping) else None
-    return f"{identifier.get('system') or ''}|{value}" if isinstance(identifier, Mapping) and value else f"sha256:{digest}"
+    return (str(identifier.get("system") or ""), str(value)) if isinstance(identifier, Mapping) and value else ("", "")
 
 
 def _event(document: Document) -> str:

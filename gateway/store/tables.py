@@ -218,7 +218,8 @@ class FhirIdentifier(Base, table=True):
 
 
 class FhirAwaited(Base, table=True):
-    """A resource that a record refers to and that has not come yet (blind index of source and key)."""
+    """A resource that a record refers to and that is not its own (blind index of source and key): one that it shares with others, or that
+    has not come yet. When it comes, changes or is deleted, the record must be read again."""
 
     __tablename__ = "fhir_awaited"
 

@@ -58,6 +58,8 @@ def test_a_message_that_another_one_spoke_for_is_still_read(gateway: Gateway) ->
     assert assembler.run(limit=1) == 1
     assert states(gateway) == ["assembled", "received"]
     assert record_numbers(gateway) == {FIRST[0]}
+    assert assembler.run(limit=1) == 1  # one patient of the second message
+    assert states(gateway) == ["assembled", "received"]
     assert assembler.run(limit=1) == 1
     assert states(gateway) == ["assembled", "assembled"]
     assert record_numbers(gateway) == {FIRST[0], SECOND[0]}
