@@ -30,6 +30,10 @@ LINES: Final = "lines"
 KEPT_DECODED: Final = 4_000_000
 """Up to this many bytes of a message its resources stay decoded; those of a longer one are decoded again whenever they are asked for."""
 
+MOST_ENTRIES: Final = 20_000
+"""Entries of one bundle, those of bundles inside it included. All of them become durable in one transaction, which keeps every other writer
+waiting; the bundle of a stay has some hundreds, and for more there are bulk files (`read_lines`)."""
+
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _WRITES = frozenset(("POST", "PUT", "PATCH"))
@@ -109,8 +113,8 @@ def read(raw: bytes, *, content_type: str = "", release: Release | None = None) 
     """The message in ``raw``. Without a content type its first character tells JSON from XML. ``release`` overrides what the message says
     of itself.
 
-    Raises `FhirRefused`; its issues name the elements, its status is 400 where the bytes cannot be read, 415 for a content type or a FHIR
-    version that is not read, and 422 for the rest.
+    Raises `FhirRefused`; its issues name the elements, its status is 400 where the bytes cannot be read, 413 for a bundle of more than
+    `MOST_ENTRIES`, 415 for a content type or a FHIR version that is not read, and 422 for the rest.
     """
     syntax, declared = _declared(content_type)
     release = release or declared
@@ -223,8 +227,15 @@ class _Reading:
 
     def _entries(self, listed: msgspec.Raw | None, bundle_type: str, above: str) -> Iterator[Entry]:
         """The entries of a bundle; those of a bundle inside it follow it. ``above`` is the place of the bundle, with a dot behind."""
-        seen: dict[str, list[tuple[str, bytes]]] = {}
-        for index, item in enumerate(json_text.items(listed, f"Bundle.{above}entry") if listed is not None else ()):
+        seen: dict[tuple[str, str], Entry] = {}
+        items = json_text.items(listed, f"Bundle.{above}entry") if listed is not None else []
+        if self._number + len(items) > MOST_ENTRIES:
+            text, english = (
+                f"Bundle 超过 {MOST_ENTRIES} 个条目，请拆分后发送",
+                f"a bundle of more than {MOST_ENTRIES} entries: split it",
+            )
+            raise refused("too-many-entries", "too-long", f"Bundle.{above}entry", text, english, status=413)
+        for index, item in enumerate(items):
             place = f"{above}entry[{index}]"
             where = f"Bundle.{place}"
             parts = json_text.members(item, where)
@@ -233,7 +244,7 @@ class _Reading:
             entry = self._entry(place, parts.get("resource"), around, f"{where}.resource", in_batch=bundle_type == "batch")
             self._check_request(entry, bundle_type, where)
             if entry.full_url and bundle_type != "history":
-                self._check_full_url(entry, seen.setdefault(entry.full_url, []), where)
+                self._check_full_url(entry, seen, where)
             yield entry
             if entry.kind == "Bundle" and bundle_type not in _REQUESTS:
                 self._members -= json_text.count_members(entry.body)
@@ -267,14 +278,15 @@ class _Reading:
         if not entry.kind and (entry.method in _WRITES if asks else entry.method != "DELETE"):
             self._issue("no-resource", "required", f"{where}.resource", "条目缺少资源（bdl-5）", "entry without a resource (bdl-5)")
 
-    def _check_full_url(self, entry: Entry, seen: list[tuple[str, bytes]], where: str) -> None:
-        """Is the fullUrl that of another resource, or of the same version with other content (bdl-7)?"""
+    def _check_full_url(self, entry: Entry, seen: dict[tuple[str, str], Entry], where: str) -> None:
+        """Is the fullUrl that of another resource, or of the same version with other content (bdl-7)? ``seen`` are the first entries of
+        each fullUrl and version."""
         meta = entry.body.get("meta")
         version = _text(meta.get("versionId")) if isinstance(meta, dict) else ""
-        if any(version == other and entry.raw != raw for other, raw in seen):
+        first = seen.setdefault((entry.full_url, version), entry)
+        if first is not entry and first.raw != entry.raw:
             text, english = "不同资源使用了相同的 fullUrl（bdl-7）", "fullUrl of another resource (bdl-7)"
             self._issue("duplicate-full-url", "invariant", f"{where}.fullUrl", text, english)
-        seen.append((version, entry.raw))
 
     def _rest(self, parts: Mapping[str, msgspec.Raw], where: str, *, but: str) -> dict[str, Any]:
         """The members but one, decoded."""

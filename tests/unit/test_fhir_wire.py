@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -233,6 +235,35 @@ def test_full_url_twice(one: dict[str, Any], other: dict[str, Any], kind: str, a
         assert first(refused(raw)) == ("duplicate-full-url", "Bundle.entry[1].fullUrl", 422)
 
 
+def test_many_versions_of_one_resource_take_steps_for_each_and_not_for_each_pair() -> None:
+    url = "http://his.example/Patient/1"
+
+    def steps(count: int) -> int:
+        versions = [patient(id="1", meta={"versionId": str(number)}) for number in range(count)]
+        raw, taken = bundle(*({"fullUrl": url, "resource": one} for one in versions)), 0
+
+        def counted(_frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal taken
+            taken += event == "call"
+
+        sys.setprofile(counted)
+        try:
+            assert len(wire.read(raw).entries) == count
+        finally:
+            sys.setprofile(None)
+        return taken
+
+    assert steps(800) < 2.5 * steps(400)  # twice as many take twice as long; with pairs four times
+
+
+def test_another_resource_is_found_among_many_versions() -> None:
+    url = "http://his.example/Patient/1"
+    versions = [patient(id="1", meta={"versionId": str(number)}) for number in (1, 2, 3)]
+    other = patient(id="2", meta={"versionId": "2"})
+    raw = bundle(*({"fullUrl": url, "resource": one} for one in [*versions, versions[0], other]))
+    assert first(refused(raw)) == ("duplicate-full-url", "Bundle.entry[4].fullUrl", 422)
+
+
 def test_history_with_deletions() -> None:
     raw = bundle(
         {"resource": patient(id="1"), "request": {"method": "PUT", "url": "Patient/1"}},
@@ -246,6 +277,26 @@ def test_an_unknown_type_in_a_batch_is_left_to_its_entry() -> None:
     request = {"method": "POST", "url": "Nobody"}
     document = wire.read(bundle({"resource": {"resourceType": "Nobody"}, "request": request}, type="batch"))
     assert [issue.expression for issue in document_faults(document)] == ["Bundle.entry[0].resource.resourceType"]
+
+
+# -- how long a bundle may be
+
+
+def test_a_bundle_of_too_many_entries() -> None:
+    one = b'{"resource":{"resourceType":"Patient"}}'
+
+    def of(count: int) -> bytes:
+        return b'{"resourceType":"Bundle","type":"collection","entry":[' + b",".join([one] * count) + b"]}"
+
+    assert len(wire.read(of(20_000)).entries) == 20_000
+    assert first(refused(of(20_001))) == ("too-many-entries", "Bundle.entry", 413)
+    assert refused(of(20_001)).issues[0].code == "too-long"
+
+
+def test_entries_of_a_bundle_inside_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_ENTRIES", 3)
+    inside = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": patient(id=str(n))} for n in range(3)]}
+    assert first(refused(bundle({"resource": inside}))) == ("too-many-entries", "Bundle.entry[0].resource.entry", 413)
 
 
 # -- bulk lines
