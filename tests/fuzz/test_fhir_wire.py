@@ -130,9 +130,8 @@ def test_hostile_sizes(raw: bytes) -> None:
 
 def test_a_long_bundle_needs_little_memory() -> None:
     """6 MB of entries: the reader holds slices of the bytes, not all of them decoded (which is ten times as much)."""
-    entry = (
-        b'{"resource":{"resourceType":"Patient","name":[{"text":"' + b"a" * 20 + b'"}],"gender":"male","birthDate":"1950-01-01"}},'
-    )
+    names = b",".join([b'{"text":"' + b"a" * 20 + b'"}'] * 8)
+    entry = b'{"resource":{"resourceType":"Patient","name":[' + names + b'],"gender":"male","birthDate":"1950-01-01"}},'
     raw = b'{"resourceType":"Bundle","type":"collection","entry":[' + (entry * (6_000_000 // len(entry)))[:-1] + b"]}"
     tracemalloc.start()
     try:
@@ -141,5 +140,5 @@ def test_a_long_bundle_needs_little_memory() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(document.entries) > 40_000
+    assert len(document.entries) > 15_000
     assert peak < 6 * len(raw)
