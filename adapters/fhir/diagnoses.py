@@ -1,15 +1,17 @@
 """Diagnoses of a stay: the conditions that Encounter.diagnosis names, with their use and rank.
 
 Rules (ours: docs/fhir.md): a condition counts when it is confirmed; without a verification status it counts as confirmed when it has
-a clinical status, which is remarked, and else is kept as working. Provisional, differential and unconfirmed ones (疑似) are kept as
-working, refuted and wrong ones are not said at all. In R4 rank counts within each use: rank 1 of use DD is the main diagnosis, and where no
-rank is sent nobody knows it. R5 has no rank: the only diagnosis of use DD is the main one. CM are others, and so are DD beside a main one;
-others without a rank keep the order in which the encounter names them.
+a clinical status, which is remarked, and else is kept as working. The status counts, not the words: a confirmed one that calls itself
+suspected (待排) is remarked. Provisional, differential and unconfirmed ones (疑似) are kept as working, refuted and wrong ones are not said
+at all. In R4 rank counts within each use: rank 1 of use DD is the main diagnosis, and where no rank is sent nobody knows it. R5 has no rank:
+the only diagnosis of use DD is the main one. CM are others, and so are DD beside a main one; others without a rank keep the order in which
+the encounter names them.
 A condition of the encounter that Encounter.diagnosis does not name is kept as working.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Final, Literal, NamedTuple
@@ -49,6 +51,10 @@ _WITHDRAWN: Final = frozenset(("refuted", "entered-in-error"))
 _DOUBTFUL: Final = frozenset(("unconfirmed", "provisional", "differential"))
 _DETAILS: Final = {"present_on_admission": "present-on-admission", "outcome": "outcome"}
 """Members that an extension of the same name holds, and their maps."""
+
+_DOUBTING: Final = re.compile("待排|待查|疑似|可疑|不除外|考虑|[?？]")
+_OF_SUSPICION: Final = re.compile("Z03|O35")
+"""Categories of ICD-10 whose own names speak of suspicion (observation for a suspected disease, care for a suspected damage of the fetus)."""
 
 
 class _Named(NamedTuple):
@@ -157,6 +163,8 @@ def _diagnosis(
         use, rank = "working" if use == "working" else "pathology", None
     elif use != "working" and coded.code and coded.system != dialect.systems.diagnosis:
         yield remarked("unmapped-code", owner, place)
+    if use not in ("working", "pathology") and _doubted(entry.concept):
+        yield remarked("diagnosis-words-doubt", owner, place)
     remarks: list[Said] = []
     details = (
         {name: detail(record, condition, dialect.urls(name), dialect.maps[map], remarks) for name, map in _DETAILS.items()}
@@ -180,6 +188,14 @@ def _diagnosis(
     if condition is not None and use == "discharge" and (told := _told_morphology(dialect, condition)) is not None:
         source = condition.source("extension")
         yield Said(condition, DiagnosisFact(told, source, "pathology", key=f"{key}#morphology"))
+
+
+def _doubted(concept: Element) -> bool:
+    """Whether the words of a diagnosis call it suspected."""
+    listed = codings(concept)
+    if any(_OF_SUSPICION.match(coding.code or "") for coding in listed):
+        return False
+    return any(_DOUBTING.search(words) for words in (label(concept), *(coding.display or "" for coding in listed)))
 
 
 def _coded(dialect: FhirDialect, concept: Element) -> Coded | None:

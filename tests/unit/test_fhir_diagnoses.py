@@ -155,7 +155,7 @@ class TestUse:
 
 class TestVerification:
     def _one(self, **more: Any) -> tuple[str, set[str]] | None:
-        body = condition("c", "C34.1", **more)
+        body = condition("c", "C34.1") | more
         found, rules = _diagnoses(
             encounter(diagnosis=[named("Condition/c", "DD", 1)]), {k: v for k, v in body.items() if v is not None}
         )
@@ -177,6 +177,27 @@ class TestVerification:
 
     def test_resolved_by_discharge_is_a_diagnosis_all_the_same(self) -> None:
         assert self._one(clinicalStatus=concept(CLINICAL, "resolved")) == ("discharge", set())
+
+    @pytest.mark.parametrize(
+        "words", ["左肺占位：肺癌待排", "发热待查", "疑似肺癌", "肺癌可疑", "肺癌？", "?肺癌", "肺癌不除外", "考虑肺癌"]
+    )
+    def test_words_of_suspicion_beside_a_confirmed_status_count_and_are_remarked(self, words: str) -> None:
+        assert self._one(code=concept(ICD10, "C34.1", "支气管或肺恶性肿瘤", words)) == ("discharge", {"diagnosis-words-doubt"})
+        assert self._one(code=concept(ICD10, "C34.1", words)) == ("discharge", {"diagnosis-words-doubt"})
+
+    def test_words_of_suspicion_of_one_that_does_not_count_anyway_are_not_remarked(self) -> None:
+        doubted = concept(VERIFICATION, "provisional")
+        assert self._one(code=concept(ICD10, "C34.1", "肺癌待排"), verificationStatus=doubted) == (
+            "working",
+            {"diagnosis-not-confirmed"},
+        )
+
+    def test_a_category_whose_own_name_speaks_of_suspicion_is_not_remarked(self) -> None:
+        assert self._one(code=concept(ICD10, "Z03.100", "可疑恶性肿瘤的观察")) == ("discharge", set())
+
+    def test_words_of_suspicion_in_a_bare_concept(self) -> None:
+        items = [{"concept": concept(ICD10, "C34.1", "肺癌待排")}]
+        assert _diagnoses(_r5((items, [DD])), release="R5")[1] == {"diagnosis-words-doubt"}
 
 
 class TestCode:
