@@ -38,10 +38,11 @@ PATIENT_ID: Final = 40
 _TOGETHER: Final = 25
 """Stays that are looked up at once."""
 
-_PLACE: Final = re.compile(r"zb-(\d+)(?:-.+)?")
+# Numbers of 18 digits fit into a column of any ledger.
+_PLACE: Final = re.compile(r"zb-([0-9]{1,18})(?:-.+)?")
 _PATIENT: Final = re.compile(r"zb-([0-9a-f]{40})")
-_PERSON_OF_STAY: Final = re.compile(r"zb-stay(\d+)")
-_AUDIT: Final = re.compile(r"zb-audit-(\d+)")
+_PERSON_OF_STAY: Final = re.compile(r"zb-stay([0-9]{1,18})")
+_AUDIT: Final = re.compile(r"zb-audit-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Published:
         else:
             match = _PLACE.fullmatch(id)
             stay = int(match[1]) if match is not None else None
-        if stay is None or stay >= 2**63:
+        if stay is None:
             return None
         made = next((made for _, made in self._made([stay], kind)), [])
         return next((one for one in made if one["id"] == id), None)

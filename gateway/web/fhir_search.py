@@ -31,8 +31,8 @@ from mappings.cadence import CHINA
 
 router = APIRouter(prefix=PREFIX, tags=["FHIR"], responses=REFUSED)
 
-_CURSOR: Final = re.compile(r"(\d{1,18})\.(\d{1,18})")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CURSOR: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ALWAYS: Final = ("_count", "_format", "_after")
 
 Readable = Annotated[str, Path(json_schema_extra={"enum": sorted(USED | SEARCHES.keys())})]
@@ -180,18 +180,16 @@ def _between(text: str) -> tuple[datetime | None, datetime | None]:
 
 
 def _moments(text: str) -> tuple[datetime, datetime]:
-    """The beginning of a day or second, and that of the next."""
+    """The beginning of a day or second, and that of the next. Raises `FhirRefused`, also at the ends of the calendar, where there is no
+    next one."""
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
+        start = (moment if moment.tzinfo is not None else moment.replace(tzinfo=CHINA)).astimezone(UTC)
+        return start, start + (timedelta(days=1) if _DAY.fullmatch(text) else timedelta(seconds=1))
+    except (ValueError, OverflowError):
         raise request_refused(
             "date", "value", "date 应为日期或带时区的时间", "date must be a date or a time with zone", 400
         ) from None
-    if _DAY.fullmatch(text):
-        start = moment.replace(tzinfo=CHINA)
-        return start, start + timedelta(days=1)
-    start = (moment if moment.tzinfo is not None else moment.replace(tzinfo=CHINA)).astimezone(UTC)
-    return start, start + timedelta(seconds=1)
 
 
 def _published(gateway: Gateway, session: Any, request: Request, caller: Party) -> Published:

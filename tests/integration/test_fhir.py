@@ -432,6 +432,35 @@ def test_pages_join_up(house: House) -> None:
         assert len(set(ids)) == len(ids)
 
 
+MANY = "9" * 5000
+BEYOND = {
+    "AuditEvent/zb-audit-99999999999999999999": 404,
+    "AuditEvent?_id=zb-audit-99999999999999999999": 200,
+    "AuditEvent/zb-audit-１": 404,  # a digit, but none of ours
+    "AuditEvent?date=9999-12-31": 200,
+    "AuditEvent?date=ge9999-12-31T23:59:59Z": 400,
+    "AuditEvent?date=0001-01-01": 400,
+    "AuditEvent?date=2026-11-01,le0001-01-01T00:00:00%2B08:00": 400,
+    "AuditEvent?_after=99999999999999999999.1": 400,
+    "Patient/zb-stay99999999999999999999": 404,
+    "Encounter?patient=zb-stay99999999999999999999": 200,
+    f"Encounter?patient=Patient/zb-stay{MANY}": 200,
+    f"Encounter/zb-{MANY}": 404,
+    f"Encounter?_id=zb-{MANY}": 200,
+    f"Condition?encounter=Encounter/zb-{MANY}": 200,
+    "Provenance/zb-99999999999999999999-x": 404,
+}
+
+
+def test_numbers_and_dates_beyond_all_measure_find_nothing(house: House) -> None:
+    with house.as_(**house.clerk) as clerk:
+        for url, status in BEYOND.items():
+            answer = clerk.get(f"/fhir/{url}")
+            assert answer.status_code == status, (url[:60], answer.text)
+            assert answer.json()["resourceType"] == ("Bundle" if status == 200 else "OperationOutcome")
+            assert "entry" not in answer.json()
+
+
 def test_the_capability_statement_tells_the_truth(house: House) -> None:
     with httpx.Client(base_url=house.client.base_url, trust_env=False) as nobody:
         statement = nobody.get("/fhir/metadata").json()
