@@ -24,7 +24,7 @@ from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
 from gateway.access.scopes import Action
 from gateway.intake.resources import Accepted, Answered, with_version
-from gateway.model.errors import Forbidden, NotFound, TooManyRequests
+from gateway.model.errors import Forbidden, TooManyRequests
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
 from gateway.web.clients import Caller, Party
@@ -134,16 +134,20 @@ async def update(kind: Kind, id: str, request: Request, gateway: InGateway, call
 
 @router.delete("/{kind}/{id}", status_code=204, summary="撤回资源 / withdraw a resource", response_class=Response)
 def withdraw(kind: Kind, id: str, request: Request, gateway: InGateway, caller: Caller) -> Response:
-    """What was derived from it is taken back."""
+    """What was derived from it is taken back. What is not there is as good as withdrawn (http.html#delete): 204, and nothing is stored;
+    with ``If-Match`` it is 412."""
     _used(kind)
     caller.demand(kind, "d")
     source = source_of(gateway, caller.source)
-    document = Document(kind, "R4", True, (Entry(0, "", "", method="DELETE", url=f"{kind}/{id}"),))
+    asked = Entry(0, "", "", method="DELETE", url=f"{kind}/{id}", if_match=request.headers.get("if-match", ""))
     raw = f"DELETE {kind}/{id}".encode()
-    (answer,) = gateway.repository.accept(source, raw, document, base=base_of(request), peer=_peer(request)).entries
-    if not answer.version:
-        raise NotFound("没有这个资源", english="no such resource")
-    return Response(status_code=204, headers={"ETag": f'W/"{answer.version}"'})
+    try:
+        document = Document(kind, "R4", True, (asked,))
+        (answer,) = gateway.repository.accept(source, raw, document, base=base_of(request), peer=_peer(request)).entries
+    except FhirRefused as refusal:
+        gateway.repository.refuse(source, raw, refusal, peer=_peer(request))
+        raise
+    return Response(status_code=204, headers={"ETag": f'W/"{answer.version}"'} if answer.version else None)
 
 
 def source_of(gateway: Gateway, named: str) -> str:

@@ -269,6 +269,28 @@ def test_an_update_meant_for_another_version_is_refused(house: House) -> None:
     assert accepted.status_code == 200
 
 
+def test_a_withdrawal_meant_for_another_version_is_refused(house: House) -> None:
+    house.put("/fhir/Patient/p9", {"resourceType": "Patient", "id": "p9", "gender": "male"})
+    refused = house.client.delete("/fhir/Patient/p9", headers={"If-Match": 'W/"7"'})
+    assert refused.status_code == 412
+    assert refused.json()["issue"][0]["details"]["coding"][0]["code"] == "version"
+    assert house.client.get("/fhir/Patient/p9").status_code == 200
+    assert [row.reason for row in house.messages() if row.state == "refused"] == ["version"]
+    assert house.client.delete("/fhir/Patient/p9", headers={"If-Match": 'W/"1"'}).status_code == 204
+    assert house.client.get("/fhir/Patient/p9").status_code == 410
+    assert house.client.delete("/fhir/Patient/nobody", headers={"If-Match": 'W/"1"'}).status_code == 412
+
+
+def test_what_is_not_there_is_withdrawn_already(house: House) -> None:
+    """204 and nothing stored, as http.html#delete has it; the same for what was withdrawn before."""
+    assert house.client.delete("/fhir/Patient/nobody").status_code == 204
+    assert house.messages() == []
+    assert house.client.get("/fhir/Patient/nobody").status_code == 404
+    house.put("/fhir/Patient/p9", {"resourceType": "Patient", "id": "p9"})
+    assert [house.client.delete("/fhir/Patient/p9").status_code for _ in range(2)] == [204, 204]
+    assert len(house.messages()) == 2
+
+
 def test_if_none_match_is_refused_because_it_would_not_be_kept_to(house: House) -> None:
     patient = {"resourceType": "Patient", "id": "p9"}
     refused = house.put("/fhir/Patient/p9", patient, **{"If-None-Match": "*"})
@@ -536,7 +558,8 @@ def test_sources_do_not_see_each_other(house: House) -> None:
     key = a_client(house.gateway, "stranger", "system/*.cruds", source="other")
     with house.as_(**{"X-API-Key": key}) as stranger:
         assert stranger.get("/fhir/Patient/mine").status_code == 404
-        assert stranger.delete("/fhir/Patient/mine").status_code == 404
+        assert stranger.delete("/fhir/Patient/mine").status_code == 204  # there is none of the stranger's
+        assert house.client.get("/fhir/Patient/mine").status_code == 200
         for kind in ("Patient", "Encounter", "Condition", "Provenance"):
             assert "entry" not in stranger.get(f"/fhir/{kind}").json()
             assert house.client.get(f"/fhir/{kind}").json()["entry"]
