@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from gateway.audit.log import Event
 from gateway.cases import stays
 from gateway.cases.assembly import Assembled, Identity, assemble
+from gateway.cases.conflicts import stated_twice
 from gateway.cases.joining import JoinDecision, Key, decide, keys_of_stay, merge, of_front_sheet, row_key
 from gateway.cases.known import KnownInLedger, Outlines
 from gateway.cases.statements import together
@@ -63,7 +65,8 @@ class Desk:
 
     def restate(self, part: int, said: Sequence[Facts], organisation: str) -> JoinDecision | None:
         """Lay on its stay all that a source now says of it, in place of all that it said before; where it went, or None when it says
-        nothing any more. ``part`` is the resource that stands for the stay. A stay of which nothing is left is cancelled."""
+        nothing any more. ``part`` is the resource that stands for the stay. A stay of which nothing is left is cancelled; what takes back a
+        stay never waits for one."""
         before = self.known.stated(part)
         former = {stay for stay in before.values() if stay is not None}
         decision = self._whereto(part, said, organisation, former) if said else None
@@ -92,17 +95,26 @@ class Desk:
         """Where statements about one stay go. Where their stay consists of nothing else, it goes along with them: numbers that a source
         puts right are put right, and do not make another stay."""
         head = together(said)
-        if head.cancels and not former:
-            return None
         if head.live:
             self._merge(head, organisation)
         decision = decide(head, organisation, self.known)
         own = next(iter(former)) if len(former) == 1 else None
+        if head.cancels and decision.outcome != "apart":
+            taken_back = own if own is not None else self._named(part, decision)
+            if taken_back is None:
+                return JoinDecision("apart", "来源撤回的就诊没有对应的病例，无需处理", decision.keys)
+            return JoinDecision("join", "来源撤回了这次就诊", decision.keys, taken_back)
         if decision.outcome in ("new", "wait") and own is not None and self.known.hears_only(own, part):
             return JoinDecision("join", "来源更正了同一次就诊", decision.keys, own)
         if decision.outcome == "new":
             return JoinDecision("new", decision.reason, decision.keys, self._open())
         return decision
+
+    def _named(self, part: int, decision: JoinDecision) -> int | None:
+        """The stay that a withdrawn encounter names by its own numbers, if its source had a say in it: it was stated under another address."""
+        own = [key for key in decision.keys if key.kind in ("admission", "visit")]
+        named = {outline.id for key in own for outline in self.known.stays(key)}
+        return decision.stay if decision.stay in named and self.known.hears_source_of(part, decision.stay) else None
 
     def settle(self, message_id: int, state: str, note: str, *, reason: str = "", stay: int | None = None) -> None:
         """Note what became of a message."""
@@ -264,7 +276,8 @@ class Desk:
 
     def _assemble(self, stay_id: int, identity: Identity) -> Assembled:
         filed, filed_at = self.known.filed(stay_id) or (None, "")
-        return assemble(identity, self.known.facts_of(stay_id), filed, self.known.corrections(stay_id), filed_at=filed_at)
+        made = assemble(identity, self.known.facts_of(stay_id), filed, self.known.corrections(stay_id), filed_at=filed_at)
+        return replace(made, findings=(*made.findings, stated_twice())) if self.known.stated_twice(stay_id) else made
 
     def _version(self, stay: int, assembled: Assembled, made: PreparedStay, made_by: str, *, by_person: bool) -> stays.NewVersion:
         key = row_key(assembled.stay, (facts.visit.number for facts in self.known.facts_of(stay) if facts.visit.number))

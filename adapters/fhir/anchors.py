@@ -5,7 +5,7 @@ the condition it is about (focus, reason, evidence), or of the report it is a re
 date; the record's only inpatient encounter; else the patient as such. An encounter that is part of another one speaks of that one.
 A report without an encounter stands by itself, because the gateway joins it by its 病理号. An encounter that was not received, and a
 procedure or drug whose date is outside every stay, lead to the patient, never to another stay. What speaks of a deleted encounter stays
-with it, as with one that was entered in error.
+with it, as with one that was entered in error; so does a condition that only such a one names.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Anchors:
         self._spans: dict[str, Span] = {}
         self._known: dict[str, tuple[str, ...]] = {}
         self._named: dict[str, list[str]] = {}
+        self._named_withdrawn: dict[str, list[str]] = {}
         self._results: dict[str, str] = {}
         for encounter in record.of("Encounter"):
             self._roots[encounter.key] = self._root(encounter)
@@ -101,13 +102,14 @@ class Anchors:
 
     def _name(self, encounter: Resource) -> None:
         root = self._roots[encounter.key]
-        if root not in self.visits:
+        if root not in self.stays:
             return
+        named = self._named if root in self.visits else self._named_withdrawn
         for entry in each(encounter.body.get("diagnosis")):
             for item in each(entry.get("condition")):
                 key = self._record.key_of(encounter, concept_and_reference(item)[1])
-                if key and root not in self._named.setdefault(key, []):
-                    self._named[key].append(root)
+                if key and root not in named.setdefault(key, []):
+                    named[key].append(root)
 
     def _find(self, resource: Resource) -> tuple[str, ...]:
         if resource.kind == "Encounter":
@@ -116,6 +118,8 @@ class Anchors:
             return tuple(named)
         if own := self._own(resource):
             return (own,)
+        if withdrawn := self._named_withdrawn.get(resource.key):
+            return tuple(withdrawn)
         if resource.kind == "DiagnosticReport":
             return (resource.key,)
         if about := self._about(resource) or self._results.get(resource.key, ""):

@@ -6,7 +6,7 @@ done, deleted) is simply no longer stated. What each message contributed stays a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,11 +102,11 @@ class RecordReader:
         stays = [key for key in anchors.visits if anchors.is_stay(key)]
         for key in stays:
             said[key] = [*about_person, *said.get(key, ())]
-        if not anchors.visits or (about_person and record.patient in said):
+        if not (anchors.stays or record.gone) or (about_person and record.patient in said):
             said[record.patient] = [*about_person, *said.get(record.patient, ())]
         test = _is_test(record.resources.get(record.patient))
         statements = [
-            Statement(key, (self._taken_back(encounter, identity.patient, not test),))
+            Statement(key, (self._taken_back(encounter, identity.patient, said.get(key, ()), not test),))
             for key, encounter in anchors.stays.items()
             if is_withdrawn(encounter)
         ]
@@ -148,10 +148,12 @@ class RecordReader:
             listed[-1].remarks.append(remark("no-patient", "Patient.identifier"))
         return listed
 
-    def _taken_back(self, encounter: Resource, patient: PatientKey, live: bool) -> Facts:
-        """An encounter that was cancelled or entered in error."""
+    def _taken_back(self, encounter: Resource, patient: PatientKey, items: Iterable[Said], live: bool) -> Facts:
+        """An encounter that was cancelled or entered in error. It keeps the numbers that it is known by, so that its stay is found even
+        where it was stated under another name."""
         facts = Facts(encounter.message, self.dialect.id, "FHIR^Encounter", encounter.occurred, patient)
-        facts.visit = visit(self.dialect, encounter, [])
+        key = visit(self.dialect, encounter, [])
+        facts.visit = key if key.admission_number else replace(key, admission_number=_admission_number(items))
         facts.live = live and not _is_test(encounter)
         facts.cancels = "A01"
         return facts
@@ -202,7 +204,7 @@ def _refers(record: Record, condition: Resource) -> bool:
     return bool(record.key_of(condition, condition.body.get("encounter")))
 
 
-def _admission_number(items: list[Said]) -> int | None:
+def _admission_number(items: Iterable[Said]) -> int | None:
     """住院次数 as a front-sheet item."""
     values = (
         one_said.item.value for one_said in items if isinstance(one_said.item, Fact) and one_said.item.path == "admission_number"

@@ -136,3 +136,15 @@ def unreadable(path: str, claim: Claim) -> Finding:
         f"接口消息（{claim.facts.message}，{claim.source}）中的{label}不符合该项的格式，请核对来源系统",
         f"{path}: message {claim.facts.message} ({claim.source}) holds no value of its type",
     )
+
+
+def stated_twice() -> Finding:
+    """One source states one stay by two encounters: what the one says now does not put right what the other one said."""
+    return Finding(
+        "ZB-FHIR-TWICE",
+        (),
+        "warning",
+        "同一来源以两个不同的就诊资源（Encounter）陈述了这次住院，更正时可能出现重复的诊断或肿瘤；请来源系统始终用同一地址"
+        "（request.url 或 fullUrl）发送同一次就诊，并删除或撤回（entered-in-error）多余的一个",
+        "one source states this stay by two encounters: corrections may double diagnoses; send it under one address and withdraw the other",
+    )

@@ -22,7 +22,17 @@ from gateway.model.facts import Facts
 from gateway.model.stay import Stay
 from gateway.model.times import china_text
 from gateway.store.ledger import now, upsert
-from gateway.store.tables import FiledStay, MergedNumber, StayCorrection, StayFacts, StayKey, StayRow, StayVersion, WaitingKey
+from gateway.store.tables import (
+    FhirResource,
+    FiledStay,
+    MergedNumber,
+    StayCorrection,
+    StayFacts,
+    StayKey,
+    StayRow,
+    StayVersion,
+    WaitingKey,
+)
 from gateway.store.vault import Vault
 
 FACTS_PLACE = "stay_facts.facts"
@@ -261,6 +271,24 @@ class KnownInLedger:
         self._listen({stay})
         return all(statement[1] == part for statement in self._said[stay]) and self.filed(stay) is None
 
+    def hears_source_of(self, part: int, stay: int | None) -> bool:
+        """Whether the source of one FHIR resource has a say in a stay."""
+        if stay is None:
+            return False
+        self._listen({stay})
+        sources = self._sources(part, *(other for _, other in self._said[stay]))
+        return sources.pop(part, "") in sources.values()
+
+    def stated_twice(self, stay: int) -> bool:
+        """Whether one source states a stay by several encounters."""
+        self._listen({stay})
+        encounters = {
+            part
+            for (_, part), facts in self._said[stay].items()
+            if facts.event == "FHIR^Encounter" and not facts.cancels and facts.visit.kind in ("", "inpatient")
+        }
+        return len(encounters) > 1 and len(set(self._sources(*encounters).values())) < len(encounters)
+
     def remember(self, stay: int, body: Stay) -> None:
         """The outline of a stay follows from this body from now on."""
         visits = frozenset(facts.visit.number for facts in self.facts_of(stay) if facts.visit.number)
@@ -432,6 +460,14 @@ class KnownInLedger:
         for stay, message, part, sealed in self._session.exec(statement.where(col(StayFacts.stay_id).in_(sorted(stays)))):
             heard[stay or 0][message, part] = self._facts(sealed)
         return heard
+
+    def _sources(self, *parts: int) -> dict[int, str]:
+        """The sources of FHIR resources, by their number; a negative one stands for the patient of the same resource."""
+        statement = select(FhirResource.id, FhirResource.source).where(
+            col(FhirResource.id).in_(sorted({abs(part) for part in parts}))
+        )
+        sources = dict(self._session.exec(statement).all())
+        return {part: sources[abs(part)] for part in parts if abs(part) in sources}
 
     def _no_longer_waiting(self, statements: Iterable[StatementId]) -> None:
         """Forget what these waited for."""

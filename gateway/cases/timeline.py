@@ -17,7 +17,7 @@ _ADMISSIONS = frozenset({"A01", "A06"})
 
 
 class Timeline(Struct, frozen=True):
-    """Messages that count, oldest event first. ``cancelled``: the admission was taken back (A11) and not made again;
+    """Messages that count, oldest event first. ``cancelled``: the admission was taken back (A11, a cancelled encounter) and not made again;
     ``discharge_cancelled``: the discharge was (A13), and no new one followed."""
 
     messages: Sequence[Facts]
@@ -42,15 +42,22 @@ def timeline(messages: Iterable[Facts]) -> Timeline:
         trigger = trigger_of(facts)
         if facts.cancels:
             standing = _without(standing, facts.cancels)
-        cancelled = facts.cancels == "A01" or (cancelled and trigger not in _ADMISSIONS)
+        cancelled = facts.cancels == "A01" or (cancelled and not _admits(facts, trigger))
         discharge_cancelled = facts.cancels == "A03" or (discharge_cancelled and trigger != "A03")
         standing.append(facts)
     return Timeline(_admissions_first(standing), cancelled, discharge_cancelled)
 
 
-def _order(facts: Facts) -> tuple[str, bool, int, str, int]:
-    """Of two events at the same time, the cancelling one is the later; otherwise the ids decide, ``v2:9`` before ``v2:10``."""
-    return facts.occurred, bool(facts.cancels), len(facts.message), facts.message, facts.part
+def _order(facts: Facts) -> tuple[str, bool, int, str, bool, int]:
+    """Of two events at the same time, the cancelling one is the later; otherwise the ids decide, ``v2:9`` before ``v2:10``. A FHIR message
+    that takes back one encounter and states another one has put the stay right."""
+    cancels = bool(facts.cancels)
+    return facts.occurred, cancels and not facts.part, len(facts.message), facts.message, not cancels, facts.part
+
+
+def _admits(facts: Facts, trigger: str) -> bool:
+    """Whether a message makes an admission (again): by its event, or as an encounter of FHIR that states when it began."""
+    return trigger in _ADMISSIONS or (trigger == "Encounter" and any(fact.path == "admission.time" for fact in facts.facts))
 
 
 def _without(standing: list[Facts], trigger: str) -> list[Facts]:
