@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 import ssl
@@ -18,19 +19,22 @@ from gateway.model.errors import ConfigurationError
 from gateway.runtime import Gateway
 from gateway.settings import Server, Settings
 from gateway.web.app import create_app
+from gateway.web.bodies import USUAL, Pace
 from gateway.web.peer import CertifiedProtocol
+from gateway.web.unexpected import LOGGERS, WithoutMessages
 
+_WITHOUT_MESSAGES = WithoutMessages()
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class _WebServer(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, gateway: Gateway, listener: socket.socket, answers: Callable[[], None]) -> None:
+    def __init__(self, gateway: Gateway, listener: socket.socket, answers: Callable[[], None], pace: Pace) -> None:
         server = gateway.settings.server
         super().__init__(
             uvicorn.Config(
-                create_app(gateway, _public_url(server, listener)),
+                create_app(gateway, _public_url(server, listener), pace),
                 http=CertifiedProtocol,
                 ssl_certfile=str(gateway.settings.path(server.tls_certificate)) if server.tls_certificate else None,
                 ssl_keyfile=str(gateway.settings.path(server.tls_key)) if server.tls_key else None,
@@ -42,6 +46,8 @@ class _WebServer(uvicorn.Server):
                 timeout_graceful_shutdown=5,
             )
         )
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(_WITHOUT_MESSAGES)  # once, however often
         self._answers = answers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -57,7 +63,7 @@ def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
         gateway = Gateway(settings)
         try:
             gateway.start()
-            server = _WebServer(gateway, listener, lambda: started(_url(settings.server, listener)))
+            server = _WebServer(gateway, listener, lambda: started(_url(settings.server, listener)), USUAL)
             server.run(sockets=[listener])
         finally:
             closing()
@@ -65,13 +71,13 @@ def serve(settings: Settings, *, started: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[tuple[Gateway, str]]:
-    """A gateway and its base URL for the time of the block, in threads of this process (for the demo and for tests). Raises
-    `ConfigurationError`, for a port that is taken before the ledger is touched."""
+def served(settings: Settings, pace: Pace = USUAL) -> Iterator[tuple[Gateway, str]]:
+    """A gateway and its base URL for the time of the block, in threads of this process (for the demo and for tests). ``pace`` is how slowly
+    clients may send. Raises `ConfigurationError`, for a port that is taken before the ledger is touched."""
     with _listening(settings.server) as listener:
         gateway = Gateway(settings)
         answers = threading.Event()
-        server = _WebServer(gateway, listener, answers.set)
+        server = _WebServer(gateway, listener, answers.set, pace)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         try:
             gateway.start()

@@ -12,6 +12,7 @@ from gateway import serving
 from gateway.access.scopes import Action
 from gateway.runtime import Gateway
 from gateway.web.app import create_app
+from gateway.web.bodies import Pace
 from gateway.web.clients import Caller
 
 
@@ -20,8 +21,8 @@ def _probe(kind: str, action: Action, caller: Caller) -> dict[str, str]:
     return {"name": caller.name, "source": caller.source}
 
 
-def _with_probe(gateway: Gateway, public_url: str) -> FastAPI:
-    app = create_app(gateway, public_url)
+def _with_probe(gateway: Gateway, public_url: str, pace: Pace) -> FastAPI:
+    app = create_app(gateway, public_url, pace)
     app.add_api_route("/probe/{kind}/{action}", _probe)
     return app
 

@@ -5,7 +5,8 @@
     ZhibaoError
     ├── UnusableInput          what was given cannot be used at all (exit code 2)
     │   ├── FileRefused        a whole file: undecodable, no header, not what its name says, over a limit
-    │   └── RowRefused         one row of a file: kept, reported, the other rows go on
+    │   ├── RowRefused         one row of a file: kept, reported, the other rows go on
+    │   └── TooSlow            a request whose content does not come within its time (HTTP 408)
     ├── NotFound               the ledger has no such file, stay, submission or batch
     ├── AccessDenied           not signed in, or with credentials that do not hold (HTTP 401)
     ├── Forbidden              known, but not allowed to do this (HTTP 403)
@@ -62,6 +63,10 @@ class RowRefused(UnusableInput):
         super().__init__(message, action=action, english=english)
         self.reason = reason
         self.field = field
+
+
+class TooSlow(UnusableInput):
+    """The content of a request did not come within its time. Nothing was taken; the sender should send it again."""
 
 
 class NotFound(ZhibaoError):

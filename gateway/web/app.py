@@ -11,13 +11,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gateway.access.accounts import Door
 from gateway.access.clients import Clients, GrantRefused
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
 from gateway.web import batches, clients, fhir, fhir_search, files, operations, overview, sessions, sources, submissions
-from gateway.web.requests import Fault, answer_error, answer_invalid, answer_unanswerable
+from gateway.web.bodies import USUAL, Pace, Work
+from gateway.web.requests import Fault, answer_error, answer_invalid, answer_nobody, answer_unanswerable, answer_unexpected
+from gateway.web.unexpected import write_down
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -28,8 +31,9 @@ _HEADERS = {
 }
 
 
-def create_app(gateway: Gateway, public_url: str) -> FastAPI:
-    """The application over a gateway that the caller starts and closes. ``public_url`` is where clients reach it, empty if not known."""
+def create_app(gateway: Gateway, public_url: str, pace: Pace = USUAL) -> FastAPI:
+    """The application over a gateway that the caller starts and closes. ``public_url`` is where clients reach it, empty if not known;
+    ``pace`` is how slowly they may send."""
     app = FastAPI(
         title="直报 Zhibao",
         version=version("zhibao"),
@@ -42,10 +46,13 @@ def create_app(gateway: Gateway, public_url: str) -> FastAPI:
     app.state.door = Door(gateway.ledger)
     app.state.clients = Clients(gateway.ledger)
     app.state.public_url = public_url
+    app.state.pace = pace
+    app.state.work = Work()
     app.add_exception_handler(ZhibaoError, answer_error)
     app.add_exception_handler(GrantRefused, clients.answer_refused_grant)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_unanswerable)
+    app.add_exception_handler(ClientDisconnect, answer_nobody)
     for module in (sessions, clients, fhir_search, fhir, files, sources, submissions, batches, operations, overview):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
@@ -53,7 +60,11 @@ def create_app(gateway: Gateway, public_url: str) -> FastAPI:
 
     @app.middleware("http")
     async def _secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
+        try:
+            response = await call_next(request)
+        except Exception as error:
+            write_down(error)
+            response = await answer_unexpected(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response

@@ -19,6 +19,7 @@ from gateway.access.clients import TOKEN_PREFIX, ClientAccess, Clients, GrantRef
 from gateway.access.registry import KEY_PREFIX
 from gateway.access.scopes import Action
 from gateway.model.errors import ConfigurationError, Forbidden
+from gateway.web.bodies import chunks
 from gateway.web.peer import certificate_of
 from gateway.web.requests import Bearer, account_of
 
@@ -99,7 +100,7 @@ async def _form(request: Request) -> dict[str, str]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise _unusable("请求体应为表单", f"the body must be {_FORM}")
     body = b""
-    async for chunk in request.stream():
+    async for chunk in chunks(request):
         body += chunk
         if len(body) > LONGEST_FORM:
             raise _unusable("请求体过长", "the body is too long")

@@ -6,10 +6,8 @@ leaves, what cannot is kept with the reason. Reading it is the assembler's work,
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
@@ -24,10 +22,10 @@ from adapters.fhir.structure import document_faults, faults
 from adapters.fhir.wire import Document, Entry
 from gateway.access.scopes import Action
 from gateway.intake.resources import Accepted, Answered, with_version
-from gateway.model.errors import Forbidden, TooManyRequests
 from gateway.runtime import Gateway
 from gateway.store.ledger import now
 from gateway.web.clients import Caller, Party
+from gateway.web.handed_in import HandedIn, base_of, handed_in, peer_of, source_of
 from gateway.web.outcomes import JSON, PREFIX, REFUSED, XML, described, fhir, outcome, request_refused
 from gateway.web.requests import InGateway
 
@@ -36,13 +34,6 @@ router = APIRouter(prefix=PREFIX, tags=["FHIR"], responses=REFUSED)
 Kind = Annotated[str, Path(json_schema_extra={"enum": sorted(USED)})]
 """A type of resource that is taken in."""
 
-AT_ONCE: Final = 32
-"""Requests that are worked on at the same time; more are asked to come again."""
-
-LONGEST_KEPT: Final = 1 << 30
-"""Bytes of a body that is too long to be read and is kept all the same."""
-
-_MEDIA = ("", JSON, XML, "application/json", "application/xml", "text/json", "text/xml")
 _BODY = {"requestBody": {"content": {JSON: {"schema": {"type": "object"}}, XML: {"schema": {"type": "string"}}}, "required": True}}
 _ANSWERED = described("Bundle 或 OperationOutcome / a bundle of responses, or an OperationOutcome", 200)
 _STORED = described("保存的资源 / the resource as stored", 200, 201)
@@ -58,43 +49,12 @@ _REASONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HandedIn:
-    """What came with a request: for which source, from where, as what."""
-
-    source: str
-    peer: str
-    base: str
-    content_type: str
-    raw: bytes
-
-
-class _Gate:
-    """Lets so many in at once."""
-
-    def __init__(self, most: int) -> None:
-        self._free = threading.Semaphore(most)
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        if not self._free.acquire(blocking=False):
-            raise TooManyRequests("同时的请求太多", action="请稍后重发", english="too many requests at once")
-        try:
-            yield
-        finally:
-            self._free.release()
-
-
-_gate = _Gate(AT_ONCE)
-
-
 @router.post("/", include_in_schema=False)
 @router.post("", summary="提交 Bundle / hand in a bundle", openapi_extra=_BODY, responses=_ANSWERED, response_class=Response)
 async def hand_in_bundle(request: Request, gateway: InGateway, caller: Caller) -> Response:
     """``transaction`` (all or nothing) and ``batch`` (each by itself) answer with a Bundle of responses; ``document``, ``message``,
     ``collection``, ``searchset`` and ``history`` with an OperationOutcome. The message is durable before a 2xx."""
-    with _gate.inside():
-        handed = await _handed_in(request, gateway, caller.source)
+    async with handed_in(request, gateway, caller.source) as handed:
         return await run_in_threadpool(_take_bundle, request, gateway, handed, caller)
 
 
@@ -103,8 +63,7 @@ async def create(kind: Kind, request: Request, gateway: InGateway, caller: Calle
     """With ``If-None-Exist: identifier=system|value`` nothing is made where there is one already."""
     _used(kind)
     caller.demand(kind, "c")
-    with _gate.inside():
-        handed = await _handed_in(request, gateway, caller.source)
+    async with handed_in(request, gateway, caller.source) as handed:
         condition = request.headers.get("if-none-exist", "")
         return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "POST", kind, condition)
 
@@ -116,8 +75,7 @@ async def update_by_identifier(kind: Kind, request: Request, gateway: InGateway,
     """``PUT Patient?identifier=system|value``."""
     _used(kind)
     caller.demand(kind, "u")
-    with _gate.inside():
-        handed = await _handed_in(request, gateway, caller.source)
+    async with handed_in(request, gateway, caller.source) as handed:
         url = f"{kind}?{request.url.query}"
         return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "PUT", url, "")
 
@@ -127,8 +85,7 @@ async def update(kind: Kind, id: str, request: Request, gateway: InGateway, call
     """Also makes one under this id."""
     _used(kind)
     caller.demand(kind, "u")
-    with _gate.inside():
-        handed = await _handed_in(request, gateway, caller.source)
+    async with handed_in(request, gateway, caller.source) as handed:
         return await run_in_threadpool(_take_resource, request, gateway, handed, kind, "PUT", f"{kind}/{id}", "")
 
 
@@ -143,62 +100,14 @@ def withdraw(kind: Kind, id: str, request: Request, gateway: InGateway, caller: 
     raw = f"DELETE {kind}/{id}".encode()
     try:
         document = Document(kind, "R4", True, (asked,))
-        (answer,) = gateway.repository.accept(source, raw, document, base=base_of(request), peer=_peer(request)).entries
+        (answer,) = gateway.repository.accept(source, raw, document, base=base_of(request), peer=peer_of(request)).entries
     except FhirRefused as refusal:
-        gateway.repository.refuse(source, raw, refusal, peer=_peer(request))
+        gateway.repository.refuse(source, raw, refusal, peer=peer_of(request))
         raise
     return Response(status_code=204, headers={"ETag": f'W/"{answer.version}"'} if answer.version else None)
 
 
-def source_of(gateway: Gateway, named: str) -> str:
-    """The source that a caller sends for: its own, else the only FHIR source there is. Raises `Forbidden`."""
-    sources = [id for id, source in gateway.settings.sources.items() if source.kind == "fhir"]
-    if named in sources:
-        return named
-    if not named and len(sources) == 1:
-        return sources[0]
-    raise Forbidden(
-        "没有可用的 FHIR 来源" if not sources else "该账号没有对应的 FHIR 来源",
-        action='请在配置中添加 [sources.…] kind = "fhir"，并用 zhibao client add --source 指定客户端的来源',
-        english="no FHIR source for this caller",
-    )
-
-
 # -- taking in
-
-
-async def _handed_in(request: Request, gateway: Gateway, named: str) -> HandedIn:
-    source = source_of(gateway, named)
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() not in _MEDIA:
-        raise request_refused(
-            "media-type", "not-supported", "请用 application/fhir+json 或 application/fhir+xml", "unknown media type", 415
-        )
-    gateway.repository.demand_room()
-    longest = gateway.settings.sources[source].longest_mb << 20
-    body = bytearray()
-    stream = request.stream()
-    async for chunk in stream:
-        body += chunk
-        if len(body) > longest:
-            await _keep_too_long(gateway, source, bytes(body), stream, _peer(request))
-    return HandedIn(source, _peer(request), base_of(request), content_type, bytes(body))
-
-
-async def _keep_too_long(gateway: Gateway, source: str, begun: bytes, stream: Any, peer: str) -> None:
-    """Keep a body that is too long to be read, block by block, then raise `FhirRefused`."""
-    refusal = request_refused(
-        "too-long", "too-long", "内容超过长度上限；请拆分后再发送，或由管理员调高上限", "over the size limit", 413
-    )
-    with gateway.importer.journal.incoming() as incoming:
-        await run_in_threadpool(incoming.write, begun)
-        async for chunk in stream:
-            if incoming.size + len(chunk) > LONGEST_KEPT:
-                raise refusal
-            await run_in_threadpool(incoming.write, chunk)
-        digest, _ = await run_in_threadpool(incoming.commit)
-    await run_in_threadpool(lambda: gateway.repository.refuse(source, b"", refusal, peer=peer, kept_as=digest))
-    raise refusal
 
 
 def _take_bundle(request: Request, gateway: Gateway, handed: HandedIn, caller: Party) -> Response:
@@ -340,13 +249,3 @@ def _stale_note() -> Issue:
 def _used(kind: str) -> None:
     if kind not in USED:
         raise request_refused("not-used", "not-supported", "本网关不接收这种资源，见 /fhir/metadata", "see /fhir/metadata", 404)
-
-
-def base_of(request: Request) -> str:
-    """The address of the FHIR side as clients know it."""
-    public: str = request.app.state.public_url
-    return (public or str(request.base_url)).rstrip("/") + PREFIX
-
-
-def _peer(request: Request) -> str:
-    return request.client.host if request.client is not None else ""

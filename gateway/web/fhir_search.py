@@ -23,7 +23,7 @@ from gateway.published import Cursor, Page, Published, stay_of
 from gateway.runtime import Gateway
 from gateway.web.capability import capability_statement
 from gateway.web.clients import Caller, Party
-from gateway.web.fhir import base_of, source_of
+from gateway.web.handed_in import base_of, source_of
 from gateway.web.outcomes import PREFIX, REFUSED, described, fhir, request_refused
 from gateway.web.requests import InGateway
 from gateway.web.searches import LARGEST_PAGE, PAGE, SEARCHES

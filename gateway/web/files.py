@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from adapters.hqms.tables import Limits
 from gateway.model.errors import FileRefused, NotFound
 from gateway.store.tables import Message, SourceFile
+from gateway.web.bodies import chunks
 from gateway.web.requests import LARGEST, Actor, InGateway
 
 router = APIRouter(prefix="/api/files", tags=["files 来源文件"])
@@ -68,7 +69,7 @@ async def receive(
     importer, largest = gateway.importer, Limits().file_bytes
     await run_in_threadpool(importer.admit)
     with importer.journal.incoming() as incoming:
-        async for chunk in request.stream():
+        async for chunk in chunks(request):
             if incoming.size + len(chunk) > largest:
                 raise FileRefused("over-limit", f"文件超过 {largest >> 20} MiB", action="请按月拆分后分别上传", english="too large")
             await run_in_threadpool(incoming.write, chunk)

@@ -23,6 +23,7 @@ _CODES: Final = {
     403: "forbidden",
     404: "not-found",
     405: "not-supported",
+    408: "timeout",
     409: "conflict",
     429: "throttled",
     503: "transient",

@@ -24,6 +24,7 @@ from gateway.model.errors import (
     NotFound,
     Overloaded,
     TooManyRequests,
+    TooSlow,
     UnusableInput,
     ZhibaoError,
 )
@@ -59,6 +60,7 @@ _STATUS: tuple[tuple[type[ZhibaoError], int], ...] = (
     (Forbidden, 403),
     (NotFound, 404),
     (IllegalTransition, 409),
+    (TooSlow, 408),
     (UnusableInput, 422),
     (TooManyRequests, 429),
     (Overloaded, 503),
@@ -72,6 +74,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
     429: {"Retry-After": "1"},
     503: {"Retry-After": "60"},
 }
@@ -143,6 +146,21 @@ async def answer_unanswerable(request: Request, error: Exception) -> Response:
     status = error.status_code
     message, action = _UNANSWERABLE.get(status, (f"请求无法处理（{status}）", "接口说明见 /docs"))
     return _answer(request, status, Fault(error=message, action=action, english=HTTPStatus(status).phrase.lower()), error.headers)
+
+
+async def answer_nobody(_request: Request, _error: Exception) -> Response:
+    """The sender hung up: nobody reads this."""
+    return Response(status_code=400)
+
+
+async def answer_unexpected(request: Request) -> Response:
+    """An error of ours, of which the log says more (`gateway.web.unexpected`)."""
+    fault = Fault(
+        error="服务内部出错，请求没有完成",
+        action="请稍后重试；仍然出错时请联系管理员查看服务日志",
+        english="an unexpected error, see the log of the server",
+    )
+    return _answer(request, 500, fault)
 
 
 def _answer(request: Request, status: int, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:

@@ -35,6 +35,7 @@ from gateway.runtime import Gateway
 from gateway.settings import Source
 from gateway.store.ledger import now
 from gateway.store.tables import InboundMessage, StayFacts
+from gateway.web.bodies import chunks
 from gateway.web.requests import LARGEST, Actor, InGateway, Number
 from mappings.cadence import CHINA
 
@@ -87,7 +88,7 @@ async def hand_in(source: str, request: Request, gateway: InGateway, actor: Acto
 
 async def _body(request: Request, longest: int) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in chunks(request):
         if len(body) + len(chunk) > longest:
             raise refused("too-long")
         body += chunk
