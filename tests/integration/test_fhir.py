@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select as table_select
 from sqlmodel import col, select
 
 from adapters.fhir.resource import USED
@@ -535,6 +536,26 @@ def test_nothing_is_stored_that_identifies_anybody_in_the_open(house: House) -> 
     with house.gateway.ledger.read() as session:
         rows = [repr(row.model_dump(exclude={"sealed_body"})) for row in session.exec(select(FhirResource))]
     assert not any(RECORDS[0]["A48"] in row or RECORDS[0]["A11"] in row for row in rows)
+
+
+def test_the_identifier_of_a_bundle_is_shown_to_nobody(house: House) -> None:
+    """Senders make Bundle.identifier of the 病案号: whoever looks at messages, the audit log or the database's file must not find it."""
+    mark = "ZY99M4RK"
+    named = json.loads(bundle_of(RECORDS[0])) | {"identifier": {"system": f"urn:his:{mark}", "value": f"{mark}-1"}}
+    answers = [house.post(named), house.post(named), house.post(named | {"timestamp": "2026-11-02T08:00:00+08:00"})]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    answers.append(house.post(named | {"wrong": 1}))
+    ids = [row.id for row in house.settled()]
+    assert len(ids) == 3
+    with house.as_(**house.clerk) as clerk:
+        shown = ["/", "/api/messages", "/api/sources", "/api/audit/export", "/fhir/AuditEvent?_count=200", "/fhir/Provenance"]
+        answers += [clerk.get(url) for url in [*shown, *(f"/api/messages/{id}" for id in ids)]]
+    assert all(answer.status_code in (200, 422) for answer in answers)
+    assert not any(mark in answer.text for answer in answers)
+    with house.gateway.ledger.read() as session:
+        rows = [repr(row) for table in InboundMessage.metadata.sorted_tables for row in session.execute(table_select(table))]
+    assert len(rows) > len(ids)
+    assert not any(mark in row for row in rows)
 
 
 def test_every_entry_of_a_bundle_needs_its_right(house: House) -> None:
