@@ -18,7 +18,7 @@ from fastapi import Request
 
 from gateway.model.errors import TooManyRequests, TooSlow
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 64
 """Requests that are worked on at the same time."""
 
 WORKED_ON: Final = 32 << 20
@@ -27,7 +27,7 @@ WORKED_ON: Final = 32 << 20
 COMING_IN: Final = 256 << 20
 """Bytes of bodies that have come in so far and are not complete."""
 
-SHORT: Final = 1 << 20
+SHORT: Final = 256 << 10
 """Bodies up to this many bytes wait for no long ones: `AT_ONCE` of them are not much."""
 
 

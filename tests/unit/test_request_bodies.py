@@ -115,7 +115,7 @@ def test_long_bodies_are_few_and_do_not_keep_short_ones_out() -> None:
 def test_requests_are_counted_whatever_their_length() -> None:
     work = Work()
     with ExitStack() as stack:
-        for _ in range(16):
+        for _ in range(32):
             stack.enter_context(work.on("a", 1))
         with pytest.raises(TooManyRequests), work.on("a", 1):
             pass
