@@ -60,8 +60,9 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
             ) from None
         if chunk is None:
             return
-        size += len(chunk)
-        yield chunk
+        if chunk:  # the end of a stream is an empty one
+            size += len(chunk)
+            yield chunk
 
 
 class Share:

@@ -18,13 +18,13 @@ from gateway.web.bodies import SHORT, Pace, Share, Work, chunks
 MEBIBYTE = 1 << 20
 
 
-def received(receive: Callable[[], Awaitable[dict[str, Any]]], pace: Pace) -> bytes:
-    """The body of a request whose messages ``receive`` gives."""
+def received(receive: Callable[[], Awaitable[dict[str, Any]]], pace: Pace) -> list[bytes]:
+    """The pieces of the body of a request whose messages ``receive`` gives."""
     app = SimpleNamespace(state=SimpleNamespace(pace=pace))
 
-    async def whole() -> bytes:
+    async def whole() -> list[bytes]:
         request = Request({"type": "http", "method": "POST", "app": app}, receive)  # type: ignore[arg-type]
-        return b"".join([chunk async for chunk in chunks(request)])
+        return [chunk async for chunk in chunks(request)]
 
     return asyncio.run(whole())
 
@@ -39,7 +39,7 @@ def test_a_body_that_comes_in_time_is_whole() -> None:
     async def receive() -> dict[str, Any]:
         return next(parts)
 
-    assert received(receive, Pace(silence=30, rate=1)) == b"one two"
+    assert received(receive, Pace(silence=30, rate=1)) == [b"one ", b"two"]
 
 
 def test_silence_has_an_end() -> None:
