@@ -199,7 +199,18 @@ class Desk:
         number = said or (earlier[0][2] if earlier else 0)
         if earlier and not record_number:
             record_number = earlier[0][1]
+        if (
+            number
+            and facts.patient.record_number not in ("", record_number)
+            and self._taken(stay, organisation, record_number, number)
+        ):
+            number = 0
         return organisation, record_number, number
+
+    def _taken(self, stay: int, organisation: str, record_number: str, number: int) -> bool:
+        """Whether another stay of this 病案号 has a 住院次数 already."""
+        others = self.known.stays(Key("admission", (organisation, record_number, str(number))))
+        return any(other.id != stay and other.admission_number == number for other in others)
 
     def _merge(self, facts: Facts, organisation: str) -> None:
         """A40: numbers that no longer count, and the stays that move."""

@@ -20,7 +20,7 @@ from msgspec import Struct
 from conformance.checks.finding import Finding
 from gateway.cases.claims import Claim, Leaves, newest
 from gateway.cases.computed import compute
-from gateway.cases.conflicts import undone_event
+from gateway.cases.conflicts import number_taken, undone_event
 from gateway.cases.corrections import Correction, correct
 from gateway.cases.diagnoses import diagnoses, main_wanted
 from gateway.cases.front_sheet import FrontSheet, Supplied, positions, reports_taken_back, settle
@@ -74,7 +74,8 @@ def assemble(
 
     ``identity`` is decided by `gateway.cases.joining` and stands above what single messages say: after a merge (A40) messages under the
     old number belong to the surviving one. Its 住院次数 may be 0 while no source has said it; then the newest message that knows it
-    fills it in. Raises `UnknownPath` for a path that the model does not have: a dialect that maps to nothing is a mistake of set-up.
+    fills it in, but none under an old number: there it was counted by itself, and another stay has it. Raises `UnknownPath` for a path that
+    the model does not have: a dialect that maps to nothing is a mistake of set-up.
     """
     sheet = FrontSheet(front_sheet, filed_at) if front_sheet is not None else None
     line = timeline(messages)
@@ -108,6 +109,8 @@ def assemble(
     _name(stay, identity, known, layers)
     stay.provenance.layers += layers.made()
     findings += correct(stay, corrections)
+    if not stay.admission_number and _numbered_elsewhere(identity, line, front_sheet):
+        findings.append(number_taken())
     if sheet is None:
         compute(stay)
     if diagnosed.unranked and stay.diagnoses.principal.condition is None:
@@ -124,19 +127,36 @@ def _copy(stay: Stay) -> Stay:
 
 def _identity(identity: Identity, line: Timeline, claims: Leaves, stay: Stay) -> dict[str, Claim]:
     """The claims that bear out the identity; others say the number that a patient had before a merge, and fall away."""
+    if not identity[2] and _elsewhere(identity, stay.record_number):
+        stay.admission_number = None
     number = identity[2] or stay.admission_number or 0
     known: dict[str, Claim] = {}
     for path, wanted in zip(_IDENTITY, (identity[0], identity[1], number), strict=True):
         claim = claims.pop(path, None)
-        if claim is not None and claim.value is not None and (not wanted or str(claim.value) == str(wanted)):
+        if claim is None or claim.value is None or (wanted and str(claim.value) != str(wanted)):
+            continue
+        if path != "admission_number" or wanted or not _elsewhere(identity, claim.facts.patient.record_number):
             known[path] = claim
     for facts in reversed(line.messages):
         if facts.patient.record_number == identity[1]:
             known.setdefault("record_number", Claim(identity[1], "record_number", facts))
         said = facts.visit.admission_number
-        if said is not None and said in (number, number or said):
+        if said is not None and said == (number or said) and (number or not _elsewhere(identity, facts.patient.record_number)):
             known.setdefault("admission_number", Claim(said, "admission_number", facts))
     return known
+
+
+def _elsewhere(identity: Identity, record_number: str | None) -> bool:
+    """Whether something was said under a number that no longer counts."""
+    return bool(identity[1] and record_number) and record_number != identity[1]
+
+
+def _numbered_elsewhere(identity: Identity, line: Timeline, front_sheet: Stay | None) -> bool:
+    """Whether 住院次数 is known under a number that no longer counts."""
+    said = [(facts.patient.record_number, facts.visit.admission_number) for facts in line.messages]
+    if front_sheet is not None:
+        said.append((front_sheet.record_number or "", front_sheet.admission_number))
+    return any(number and _elsewhere(identity, record_number) for record_number, number in said)
 
 
 def _name(stay: Stay, identity: Identity, known: dict[str, Claim], layers: _Layers) -> None:

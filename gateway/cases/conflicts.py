@@ -148,3 +148,15 @@ def stated_twice() -> Finding:
         "（request.url 或 fullUrl）发送同一次就诊，并删除或撤回（entered-in-error）多余的一个",
         "one source states this stay by two encounters: corrections may double diagnoses; send it under one address and withdraw the other",
     )
+
+
+def number_taken() -> Finding:
+    """After a merge of two 病案号 both have a stay of the same 住院次数."""
+    _, columns = label_of("admission_number")
+    return Finding(
+        "ZB-MERGE-NUMBER",
+        columns,
+        "error",
+        "患者的两个病案号已合并，本次住院原来的住院次数与保留病案号下的另一次住院重复，已留空；请核对后由来源系统更正或人工补填",
+        "after the merge of two record numbers another stay has this admission number: it is left open",
+    )

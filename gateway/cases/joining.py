@@ -15,6 +15,9 @@ identified by it but by its `row_key`: the admission key where the number is kno
 admission. When a message or the front sheet brings the number, the stay gains the admission key; if another stay already has that
 key (the front sheet came first), both are one, and the decision says which one is absorbed.
 
+**Merged numbers.** Under each 病案号 住院次数 was counted by itself. So a stay keeps the admission key of the number that was merged away, and
+what is sent under it later finds its stay by that key; a 住院次数 that the surviving number has used already is not known any more.
+
 **Waiting.** Pathology, laboratory and drugs never open a stay. Without a stay they wait, visible, and are decided again whenever a stay
 gains a key that they have. Outpatient, emergency and check-up visits never become inpatient stays; their pathology waits until a stay
 names the same 病理号 (source: product decision "joining stays").
@@ -29,6 +32,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.cases.timeline import trigger_of
 from gateway.model.facts import Fact, Facts, PatientKey, VisitKey
@@ -178,8 +182,7 @@ def decide(facts: Facts, organisation: str, known: KnownStays) -> JoinDecision:
     """Where a message goes, by what is known now."""
     if not facts.live:
         return JoinDecision("apart", "测试或培训消息，只保存，不进入病例")
-    facts = _surviving(facts, organisation, known)
-    keys = keys_of(facts, organisation)
+    facts, keys = _surviving(facts, organisation, known)
     absent = facts.visit.kind in _ABSENT
     by_kind: dict[KeyKind, list[StayOutline]] = {}
     for key in keys:
@@ -303,14 +306,17 @@ def _bears_out(stay: StayOutline, facts: Facts) -> bool:
     return facts.visit.kind in _ABSENT or _fits(stay, facts)
 
 
-def _surviving(facts: Facts, organisation: str, known: KnownStays) -> Facts:
-    """The message as it would have been sent under the number that counts now."""
+def _surviving(facts: Facts, organisation: str, known: KnownStays) -> tuple[Facts, tuple[Key, ...]]:
+    """The message as it would have been sent under the number that counts now, and its keys. 住院次数 was counted under the number that
+    it was sent with: only with that one it finds its stay."""
     record = facts.patient.record_number
     surviving = known.surviving(organisation, record) if record else record
+    keys = keys_of(facts, organisation)
     if surviving == record:
-        return facts
-    patient = type(facts.patient)(surviving, facts.patient.resident_id, facts.patient.others)
-    return Facts(**{name: getattr(facts, name) for name in Facts.__struct_fields__} | {"patient": patient})
+        return facts, keys
+    patient, visit = replace(facts.patient, record_number=surviving), replace(facts.visit, admission_number=None)
+    facts = replace(facts, patient=patient, visit=visit)
+    return facts, (*(key for key in keys if key.kind == "admission"), *keys_of(facts, organisation))
 
 
 def merge(facts: Facts, organisation: str, known: KnownStays) -> tuple[Move, ...]:

@@ -18,7 +18,7 @@ from gateway.model.stay import Stay
 from gateway.runtime import Gateway
 from gateway.settings import load
 from gateway.store.tables import AuditEntry, InboundMessage, StayRow, SubmissionVersion
-from tests.fhir_records import V2_0203, Body, condition, encounter, named, patient
+from tests.fhir_records import V2_0203, Body, bare_patient, condition, encounter, named, patient
 from tests.installation import install
 
 ORGANISATION = "990100000000000018"
@@ -164,3 +164,57 @@ class TestStatedTwice:
         hospital.take(self.CHILD, stay, self.LEUKAEMIA, source="pis")
         assert hospital.findings()
         assert not any("ZB-FHIR-TWICE" in rules for rules in hospital.findings())
+
+
+def known_as(number: str) -> Body:
+    """A 病案号."""
+    return {"identifier": [{"type": {"coding": [{"system": V2_0203, "code": "MR"}]}, "value": number}]}
+
+
+def replaces(reference: str) -> Body:
+    return {"link": [{"other": {"reference": reference}, "type": "replaces"}]}
+
+
+class TestMerge:
+    """Patient pb (NB) and its duplicate pa (NA), each with a stay whose 住院次数 is 1; the periods are a year apart."""
+
+    OLD = bare_patient(id="pa", **known_as("NA"), birthDate="2016-03-08")
+    NEW = bare_patient(id="pb", **known_as("NB"), birthDate="2016-03-08")
+
+    def _stay(self, id: str, patient: str, year: int, number: int = 1) -> Body:
+        period = {"start": f"{year}-03-08T09:30:00+08:00", "end": f"{year}-03-20T10:15:00+08:00"}
+        visit = {"identifier": [{"type": {"coding": [{"system": V2_0203, "code": "VN"}]}, "value": f"V-{id}"}]}
+        return encounter(
+            id=id, subject={"reference": f"Patient/{patient}"}, period=period, diagnosis=MAIN, **visit, **times(number)
+        )
+
+    def _identities(self, hospital: Hospital) -> set[tuple[str, int | None, str]]:
+        return {(one.record_number or "", one.admission_number, (one.admission.time or "")[:4]) for one in hospital.stays()}
+
+    def _leukaemia(self, patient: str) -> Body:
+        return condition("c", "C91.000", "急性淋巴细胞白血病") | {"subject": {"reference": f"Patient/{patient}"}}
+
+    def test_a_number_of_admissions_that_is_taken_stays_open_and_is_told_of(self, hospital: Hospital) -> None:
+        hospital.take(self.OLD, self._stay("ea", "pa", 2025), self._leukaemia("pa"))
+        hospital.take(self.NEW, self._stay("eb", "pb", 2026))
+        hospital.take(self.NEW | replaces("Patient/pa"))
+        wanted = {("NB", None, "2025"), ("NB", 1, "2026")}
+        assert self._identities(hospital) == wanted
+        assert sum("ZB-MERGE-NUMBER" in rules for rules in hospital.findings()) > 0
+        # each is sent again: nothing is put back, and none goes to the other
+        hospital.take(self._stay("ea", "pa", 2025) | {"hospitalization": {}}, self._leukaemia("pa"))
+        hospital.take(self.OLD | {"gender": "female"})
+        hospital.take(self.NEW | replaces("Patient/pa") | {"gender": "female"})
+        assert self._identities(hospital) == wanted
+
+    def test_a_number_that_is_free_is_kept(self, hospital: Hospital) -> None:
+        hospital.take(self.OLD, self._stay("ea", "pa", 2025))
+        hospital.take(self.NEW, self._stay("eb", "pb", 2026, 2))
+        hospital.take(self.NEW | replaces("Patient/pa"))
+        assert self._identities(hospital) == {("NB", 1, "2025"), ("NB", 2, "2026")}
+        assert not any("ZB-MERGE-NUMBER" in rules for rules in hospital.findings())
+
+    def test_a_stay_under_the_old_number_that_comes_after_the_merge(self, hospital: Hospital) -> None:
+        hospital.take(self.NEW | replaces("Patient/pa"), self._stay("eb", "pb", 2026), self.OLD)
+        hospital.take(self._stay("ea", "pa", 2025))
+        assert self._identities(hospital) == {("NB", None, "2025"), ("NB", 1, "2026")}

@@ -45,6 +45,9 @@ class Stays:
         for number, id in (specimens or {}).items():
             self._keys.setdefault(Key("specimen", (ORGANISATION, number)), []).append(id)
 
+    def know(self, key: Key, stay: int) -> None:
+        self._keys.setdefault(key, []).append(stay)
+
     def surviving(self, organisation: str, record_number: str) -> str:
         return self._merged.get(record_number, record_number)
 
@@ -238,3 +241,19 @@ class TestMerging:
         decision: JoinDecision = decide(message("ADT^A08", 4, "R-0"), ORGANISATION, known)
         assert (decision.outcome, decision.stay) == ("join", 2)
         assert decision.keys == (Key("patient", (ORGANISATION, "R-1")),)
+
+    def test_the_number_of_admissions_under_the_old_number_finds_no_stay_that_has_it_under_the_surviving_one(self) -> None:
+        """R-0/1 and R-1/1 were counted each by itself; the messages of R-0/1 go where R-0/1 went."""
+        moved = StayOutline(3, "R-1", None, admitted_at="2025-05-01", discharged_at="2025-05-09")
+        known = Stays(FIRST, moved, merged={"R-0": "R-1"})
+        said = message("ADT^A08", 2, "R-0", VisitKey("", 1, "inpatient"))
+        known.know(Key("admission", (ORGANISATION, "R-0", "1")), 3)
+        decision = decide(said, ORGANISATION, known)
+        assert (decision.outcome, decision.stay) == ("join", 3)
+        assert decision.keys[0] == Key("admission", (ORGANISATION, "R-0", "1"))
+
+    def test_a_stay_that_was_taken_in_is_found_by_its_former_number(self) -> None:
+        """R-0/1 is the same admission as R-1/4: what is sent of R-0/1 goes there although the numbers of admissions differ."""
+        known = Stays(StayOutline(2, "R-1", 4, admitted_at=at(1), discharged_at=at(5)), merged={"R-0": "R-1"})
+        known.know(Key("admission", (ORGANISATION, "R-0", "1")), 2)
+        assert outcome(message("ADT^A08", 9, "R-0", VisitKey("", 1, "inpatient")), known) == ("join", 2)
