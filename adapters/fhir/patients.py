@@ -6,7 +6,7 @@ dialect says what they are. A Patient that another one replaced (Patient.link) i
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapters.fhir.dialect import FhirDialect
 from adapters.fhir.elements import Element, choice, extensions, number, numbered, one, text
@@ -17,7 +17,7 @@ from adapters.fhir.remarks import remarked
 from adapters.fhir.resource import Resource
 from adapters.fhir.said import Said
 from adapters.fhir.values import PHONES, address_text, target_of
-from gateway.model.facts import Fact
+from gateway.model.facts import Fact, PatientKey
 
 _TEXT: Final = {
     "present": "patient.address.text",
@@ -27,8 +27,15 @@ _TEXT: Final = {
 }
 _PHONE: Final = {"present": "patient.address.phone", "employer": "patient.employer.phone"}
 
-Merge = tuple[Resource | None, list[str], list[Said]]
-"""The Patient that states a merge (None where there was none), record numbers that no longer count, remarks."""
+
+class Merge(NamedTuple):
+    """The Patient that states a merge (None where there was none), record numbers that no longer count, the patient that they belong to
+    now where it is another one than that of the record, remarks."""
+
+    states: Resource | None
+    prior: list[str]
+    into: PatientKey | None
+    said: list[Said]
 
 
 def person(record: Record, dialect: FhirDialect) -> Identity:
@@ -50,11 +57,13 @@ def person(record: Record, dialect: FhirDialect) -> Identity:
 
 
 def merged(record: Record, dialect: FhirDialect) -> Merge:
-    """What Patient.link says was merged: ``replaces`` of this patient, or ``replaced-by`` of another one that leads here."""
+    """What Patient.link says was merged: ``replaces`` of this patient, or ``replaced-by`` of another one that leads here; where this patient
+    itself was replaced, its own number into that of the other one."""
     patient = record.resources.get(record.patient)
     said: list[Said] = []
     prior: list[str] = []
     states: Resource | None = None
+    into: PatientKey | None = None
     for one_patient in record.of("Patient"):
         for element, link in numbered(one_patient.body.get("link"), "link"):
             kind, place = text(link.get("type")), f"{element}.other"
@@ -67,6 +76,16 @@ def merged(record: Record, dialect: FhirDialect) -> Merge:
                 and record.refers_to(one_patient, link.get("other"), record.patient)
             ):
                 numbers = numbers_of(one_patient)
+            elif one_patient is patient and kind == "replaced-by":
+                other = record.resolve(one_patient, link.get("other"), place)
+                named = numbers_of(other) if other is not None else numbers_in(link.get("other"), place)
+                surviving = identify(dialect, one_patient, named).patient
+                if other is None and not named:
+                    continue  # it has not come yet
+                into, numbers = (
+                    surviving if surviving.record_number else None,
+                    numbers_of(one_patient) if surviving.record_number else [],
+                )
             else:
                 continue
             states = one_patient if states is None or one_patient is patient else states
@@ -75,7 +94,7 @@ def merged(record: Record, dialect: FhirDialect) -> Merge:
                 said.append(remarked("merge-without-number", one_patient, element))
             elif old_number not in prior:
                 prior.append(old_number)
-    return states, prior, said
+    return Merge(states, prior, into, said)
 
 
 def _by_reference(record: Record, dialect: FhirDialect) -> Identity:

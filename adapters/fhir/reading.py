@@ -102,7 +102,7 @@ class RecordReader:
         stays = [key for key in anchors.visits if anchors.is_stay(key)]
         for key in stays:
             said[key] = [*about_person, *said.get(key, ())]
-        if not (anchors.stays or record.gone) or (about_person and record.patient in said):
+        if merge.into is None and (not (anchors.stays or record.gone) or (about_person and record.patient in said)):
             said[record.patient] = [*about_person, *said.get(record.patient, ())]
         test = _is_test(record.resources.get(record.patient))
         statements = [
@@ -159,8 +159,8 @@ class RecordReader:
         return facts
 
     def _with_merge(self, record: Record, identity: Identity, merge: Merge, statements: list[Statement]) -> list[Statement]:
-        """The statement about the patient says which numbers no longer count (as A40 of HL7 v2)."""
-        patient, prior, said = merge
+        """The statement about the patient says which numbers no longer count (as A40 of HL7 v2), under the number that does."""
+        patient, prior, into, said = merge
         if patient is None:
             return statements
         own = next((statement for statement in statements if statement.anchor == record.patient), Statement(record.patient, ()))
@@ -168,12 +168,14 @@ class RecordReader:
         facts = (
             replace(same) if same is not None else Facts(patient.message, self.dialect.id, "", patient.occurred, identity.patient)
         )
+        surviving = into or identity.patient
         facts.event, facts.merged_from = "FHIR^A40", prior
         facts.live = facts.live and not _is_test(patient)
         facts.remarks = [*facts.remarks, *(one_said.item for one_said in said if isinstance(one_said.item, Remark))]
         others = [statement for statement in statements if statement is not own]
         rest = [one_message for one_message in own.facts if one_message is not same]
-        return [*others, Statement(record.patient, tuple(sorted([*rest, facts], key=_order)))]
+        all_said = sorted((replace(one_message, patient=surviving) for one_message in (*rest, facts)), key=_order)
+        return [*others, Statement(record.patient, tuple(all_said))]
 
 
 def _by_anchor(record: Record, dialect: FhirDialect, anchors: Anchors) -> dict[str, list[Said]]:

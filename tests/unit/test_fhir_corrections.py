@@ -218,3 +218,20 @@ class TestMerge:
         hospital.take(self.NEW | replaces("Patient/pa"), self._stay("eb", "pb", 2026), self.OLD)
         hospital.take(self._stay("ea", "pa", 2025))
         assert self._identities(hospital) == {("NB", None, "2025"), ("NB", 1, "2026")}
+
+    @pytest.mark.parametrize("order", [("new", "stay", "old"), ("old", "new", "stay"), ("stay", "old", "new")])
+    def test_the_old_patient_says_by_whom_it_was_replaced(self, hospital: Hospital, order: tuple[str, ...]) -> None:
+        replaced = self.OLD | {"active": False, "link": [{"other": {"reference": "Patient/pb"}, "type": "replaced-by"}]}
+        hospital.take(self.OLD)
+        parts = {"new": (self.NEW,), "stay": (self._stay("ea", "pa", 2025),), "old": (replaced,)}
+        for part in order:
+            hospital.take(*parts[part])
+        assert self._identities(hospital) == {("NB", 1, "2025")}
+
+    def test_a_replaced_patient_says_nothing_of_the_surviving_one(self, hospital: Hospital) -> None:
+        hospital.take(self.NEW | {"gender": "female"}, self._stay("eb", "pb", 2026) | {"status": "in-progress"})
+        reference = {"identifier": known_as("NB")["identifier"][0], "type": "Patient"}
+        hospital.take(self.OLD | {"gender": "male", "link": [{"other": reference, "type": "replaced-by"}]})
+        (stay,) = hospital.stays()
+        assert stay.patient.sex is not None
+        assert (stay.record_number, stay.patient.sex.code) == ("NB", "2")
