@@ -358,9 +358,9 @@ def _event(document: Document) -> str:
 
 
 def _demand_version(change: Change, row: _Row) -> None:
-    """``If-Match``: the change is meant for that version only. Raises `FhirRefused`."""
+    """``If-Match``: the change is meant for that version only, or (``*``) for a resource that is there. Raises `FhirRefused`."""
     wanted = change.entry.if_match.strip().removeprefix("W/").strip('"')
-    if wanted and (not row.there or wanted != str(row.version)):
+    if wanted and (not row.there or wanted not in ("*", str(row.version))):
         where = f"Bundle.{change.entry.place}" if change.entry.place else change.entry.kind
         message, english = "资源已是另一版本，请重新读取后再更新", "the version is another one (If-Match)"
         raise refused("version", "conflict", where, message, english, severity="error", status=412)

@@ -268,6 +268,9 @@ def test_an_update_meant_for_another_version_is_refused(house: House) -> None:
     assert refused.json()["resourceType"] == "OperationOutcome"
     accepted = house.put("/fhir/Patient/p9", patient | {"gender": "female"}, **{"If-Match": 'W/"1"'})
     assert accepted.status_code == 200
+    # RFC 9110: * is any version, but there must be one
+    assert house.put("/fhir/Patient/p9", patient | {"gender": "other"}, **{"If-Match": "*"}).status_code == 200
+    assert house.put("/fhir/Patient/p10", {"resourceType": "Patient", "id": "p10"}, **{"If-Match": "*"}).status_code == 412
 
 
 def test_a_withdrawal_meant_for_another_version_is_refused(house: House) -> None:
