@@ -4,6 +4,7 @@ survives XML; what fhir.resources refuses of a spoiled resource is refused here 
 from __future__ import annotations
 
 import importlib
+import re
 import time
 import tracemalloc
 import warnings
