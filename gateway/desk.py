@@ -65,8 +65,8 @@ class Desk:
 
     def restate(self, part: int, said: Sequence[Facts], organisation: str) -> JoinDecision | None:
         """Lay on its stay all that a source now says of it, in place of all that it said before; where it went, or None when it says
-        nothing any more. ``part`` is the resource that stands for the stay. A stay of which nothing is left is cancelled; what takes back a
-        stay never waits for one."""
+        nothing and said nothing before. ``part`` is the resource that stands for the stay. A stay of which nothing is left is cancelled.
+        What takes back a stay goes to it, never waits for one, and does not count as waiting for what else is left of the record."""
         before = self.known.stated(part)
         former = {stay for stay in before.values() if stay is not None}
         decision = self._whereto(part, said, organisation, former) if said else None
@@ -76,7 +76,9 @@ class Desk:
         for left in former - {stay}:
             outline = self.known.outline(left)
             self._take_in(left, (organisation, outline.record_number, outline.admission_number or 0), f"fhir:part-{part}")
-        if decision is None or decision.outcome == "apart":
+        if decision is None:
+            return JoinDecision("join", "来源撤回了它对该病例的陈述", (), min(former)) if former else None
+        if decision.outcome == "apart":
             return decision
         if stay is None:
             for facts in said:
@@ -91,7 +93,7 @@ class Desk:
         self._call_waiting(organisation, self.known.add_keys(stay, _lasting(decision.keys)))
         return decision
 
-    def _whereto(self, part: int, said: Sequence[Facts], organisation: str, former: Set[int]) -> JoinDecision | None:
+    def _whereto(self, part: int, said: Sequence[Facts], organisation: str, former: Set[int]) -> JoinDecision:
         """Where statements about one stay go. Where their stay consists of nothing else, it goes along with them: numbers that a source
         puts right are put right, and do not make another stay."""
         head = together(said)

@@ -235,3 +235,15 @@ class TestMerge:
         (stay,) = hospital.stays()
         assert stay.patient.sex is not None
         assert (stay.record_number, stay.patient.sex.code) == ("NB", "2")
+
+
+def test_who_deletes_an_encounter_waits_for_nothing(hospital: Hospital) -> None:
+    """A condition that names no encounter is left with the patient: it may wait, the message that withdrew the stay does not."""
+    loose = condition("loose", "C50.900", "乳腺恶性肿瘤")
+    hospital.take(patient(), encounter(diagnosis=MAIN, **times(1)), condition(), loose)
+    message = hospital.delete("Encounter/e")
+    assert hospital.states() == ["cancelled"]
+    assert (message.state, message.note) == ("assembled", "来源撤回了它对该病例的陈述")
+    assert hospital.delete("Condition/c", "Condition/loose", "Patient/p").state in ("assembled", "ignored")
+    hospital.take(patient(), encounter(**times(1)))
+    assert hospital.states() == ["closed"]
