@@ -57,20 +57,31 @@ class Change:
     by_uuid: bool = False
 
 
-def lookups(document: Document) -> set[Lookup]:
+Referring = Sequence[Sequence["str | Mapping[str, Any]"]]
+"""What each entry of a document refers to, as it is written: literal references, and References that have an identifier only."""
+
+
+def referring(document: Document) -> Referring:
+    """The references of a document; finding them is the larger part of `lookups` and of `changes`."""
+    return [_references(entry.body) if entry.kind else () for entry in document.entries]
+
+
+def lookups(document: Document, references: Referring) -> set[Lookup]:
     """The identifiers that must be looked up before `changes` can tell what is meant."""
     wanted: set[Lookup] = set()
-    for entry in document.entries:
+    for entry, said in zip(document.entries, references, strict=True):
         for query in (_search(entry.url), _create_search(entry)):
             if query is not None:
                 wanted.add(query)
         if entry.kind:
-            wanted |= {found for reference in _references(entry.body) if (found := _looked_up(reference)) is not None}
+            wanted |= {found for reference in said if (found := _looked_up(reference)) is not None}
             wanted |= set(_contained_patients(entry.body))
     return wanted
 
 
-def changes(document: Document, *, scope: str, base: str, found: Mapping[Lookup, Sequence[str]]) -> list[Change]:
+def changes(
+    document: Document, references: Referring, *, scope: str, base: str, found: Mapping[Lookup, Sequence[str]]
+) -> list[Change]:
     """The changes of a document in its order. ``scope`` names its content (the digest of its bytes), ``base`` is the address of our own
     server, ``found`` the keys of the resources that `lookups` asked for.
 
@@ -78,17 +89,15 @@ def changes(document: Document, *, scope: str, base: str, found: Mapping[Lookup,
     resource."""
     names = _Names(document, scope, base, found)
     made = []
-    for entry, (action, key) in zip(document.entries, names.own, strict=True):
+    for entry, said, (action, key) in zip(document.entries, references, names.own, strict=True):
         if action is None:
             continue
         if not entry.kind:
             made.append(Change(entry, action, key))
             continue
-        links, references = names.links(entry)
+        links, keys = names.links(entry, said)
         by_uuid = bool(entry.method != "PUT" and _UUID.fullmatch(entry.full_url))
-        made.append(
-            Change(entry, action, key, names.record(entry, key), links, references, tuple(identifiers(entry.body)), by_uuid)
-        )
+        made.append(Change(entry, action, key, names.record(entry, key), links, keys, tuple(identifiers(entry.body)), by_uuid))
     return made
 
 
@@ -141,11 +150,11 @@ class _Names:
             for lookup in identifiers(entry.body):
                 self._identified.setdefault(lookup, key)
 
-    def links(self, entry: Entry) -> tuple[dict[str, str], list[str]]:
+    def links(self, entry: Entry, said: Sequence[str | Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:
         """(references that are not keys themselves, with their keys; all keys referred to)."""
         links: dict[str, str] = {}
         keys: dict[str, None] = {}
-        for reference in _references(entry.body):
+        for reference in said:
             if isinstance(reference, str):
                 key = self._resolve(reference, entry)
                 if key != reference:

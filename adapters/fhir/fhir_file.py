@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from adapters.fhir.bundle import changes
+from adapters.fhir.bundle import changes, referring
 from adapters.fhir.record import Record
 from adapters.fhir.resource import USED, Resource
 from adapters.fhir.wire import Document
@@ -36,7 +36,7 @@ def records_of(document: Document, raw: bytes, message: str) -> Iterator[Record]
     scope = hashlib.sha256(raw).hexdigest()
     shared: list[Resource] = []
     owned: dict[str, list[Resource]] = {}
-    for change in changes(document, scope=scope, base="", found={}):
+    for change in changes(document, referring(document), scope=scope, base="", found={}):
         if change.action == "delete" or change.entry.kind not in USED:
             continue
         body = change.entry.body

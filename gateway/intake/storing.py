@@ -17,7 +17,7 @@ from sqlalchemy import BindParameter, bindparam, delete, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
-from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
+from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups, referring
 from adapters.fhir.fhir_file import stated_at
 from adapters.fhir.refusal import refused
 from adapters.fhir.resource import USED
@@ -105,6 +105,8 @@ class Storing:
         self._due: set[str] = set()
         self._identified: dict[str, Sequence[Lookup]] = {}
         self._made: dict[str, Change] = {}
+        self._at = now()
+        self._received, self._latest = china_text(self._at), china_text(self._at + CLOCKS_APART)
 
     def accept(self, raw: bytes, document: Document, base: str, peer: str) -> Accepted:
         """See `gateway.intake.repository.Repository.accept`."""
@@ -112,7 +114,8 @@ class Storing:
         identifier = _identifier(document)
         control_id = self._blind("fhir-bundle", *identifier) if any(identifier) else f"sha256:{digest}"
         before = self._digests(control_id)
-        made = changes(document, scope=digest, base=base, found=self._found(lookups(document)))
+        references = referring(document)
+        made = changes(document, references, scope=digest, base=base, found=self._found(lookups(document, references)))
         self._look_up(made)
         self._made = {change.key: change for change in made}
         if digest in before and any(identifier):
@@ -162,9 +165,8 @@ class Storing:
         return Answered(change, 204, row.version)
 
     def _put(self, change: Change, row: _Row, document: Document) -> Answered:
-        at = now()
         stated = stated_at(change.entry.body, document)
-        if stated > china_text(at + CLOCKS_APART):
+        if stated > self._latest:
             stated = ""  # a clock that runs ahead says nothing, or it would hold off every correction
         digest = hashlib.sha256(change.entry.raw).hexdigest()
         owner = self._record_index(change.record)
@@ -176,7 +178,7 @@ class Storing:
         body = Stored(
             change.key,
             change.entry.raw,
-            stated or china_text(at),
+            stated or self._received,
             change.record,
             stated,
             document.release,
@@ -277,7 +279,7 @@ class Storing:
 
     def _write(self, message: int) -> None:
         """Carry out what was planned for a stored message."""
-        at = now()
+        at = self._at
         changed = [row for row in self._rows.values() if row.changed]
         if fresh := [row for row in changed if not row.id]:
             named = ({"source": self._source, "index": row.index, "kind": row.kind} for row in fresh)

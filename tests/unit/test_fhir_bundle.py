@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.fhir import wire
-from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups
+from adapters.fhir.bundle import Change, Lookup, changes, logical_key, lookups, referring
 from adapters.fhir.refusal import FhirRefused
 from tests.fhir_records import bare_patient as patient
 
@@ -33,7 +33,8 @@ def read(
     type: str, *entries: dict[str, Any], found: Mapping[Lookup, Sequence[str]] | None = None, scope: str = "s"
 ) -> list[Change]:
     raw = json.dumps({"resourceType": "Bundle", "type": type, "entry": list(entries)}).encode()
-    return changes(wire.read(raw), scope=scope, base=BASE, found=found or {})
+    document = wire.read(raw)
+    return changes(document, referring(document), scope=scope, base=BASE, found=found or {})
 
 
 def test_a_uuid_is_the_id_whenever_it_comes() -> None:
@@ -129,7 +130,8 @@ def test_a_condition_that_several_meet_is_refused() -> None:
 )
 def test_a_patient_known_by_number_only(subject: dict[str, Any]) -> None:
     raw = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": E, "resource": encounter(subject)}]})
-    assert MRN in lookups(wire.read(raw.encode()))
+    document = wire.read(raw.encode())
+    assert MRN in lookups(document, referring(document))
     assert read("collection", {"fullUrl": E, "resource": encounter(subject)})[0].record == logical_key(MRN)
     assert read("collection", {"fullUrl": E, "resource": encounter(subject)}, found={MRN: ["Patient/7"]})[0].record == "Patient/7"
 
