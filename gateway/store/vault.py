@@ -2,7 +2,8 @@
 
 Everything in the ledger that can identify a person is sealed with AES-256-GCM under a key of the key ring. A sealed value is
 ``version byte, key number, 12-byte nonce, ciphertext``; the additional data names the column, so a value cannot be moved to
-another place. A keyed hash (HMAC-SHA-256) of an identity serves equality search without revealing it.
+another place. Version 1 is compressed before it is encrypted, version 2 (short values, where setting up a compressor costs more than it
+saves) is not. A keyed hash (HMAC-SHA-256) of an identity serves equality search without revealing it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.model.errors import ConfigurationError
 
-_VERSION = 1
+_COMPRESSED, _PLAIN = 1, 2
+_SHORT = 1024
+"""Bytes below which a value is not compressed."""
+
 _NUMBERS = frozenset(range(256))
 
 
@@ -38,17 +42,20 @@ class Vault:
         self._index_key = index_key
 
     def seal(self, data: bytes, place: str) -> bytes:
-        """``data`` compressed and encrypted for ``place`` (``table.column``)."""
+        """``data`` encrypted for ``place`` (``table.column``)."""
         nonce = os.urandom(12)
-        cipher = self._keys[self._current].encrypt(nonce, zlib.compress(data, 1), place.encode())
-        return bytes((_VERSION, self._current)) + nonce + cipher
+        version, content = (_PLAIN, data) if len(data) < _SHORT else (_COMPRESSED, zlib.compress(data, 1))
+        cipher = self._keys[self._current].encrypt(nonce, content, _bound_to(version, place))
+        return bytes((version, self._current)) + nonce + cipher
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """What was sealed for ``place``. Raises `ConfigurationError` when no key fits or the value was altered or moved."""
-        key = self._keys.get(sealed[1]) if len(sealed) > 30 and sealed[0] == _VERSION else None
+        version = sealed[0] if len(sealed) >= 30 else 0
+        key = self._keys.get(sealed[1]) if version in (_COMPRESSED, _PLAIN) else None
         try:
             if key is not None:
-                return zlib.decompress(key.decrypt(sealed[2:14], sealed[14:], place.encode()))
+                content = key.decrypt(sealed[2:14], sealed[14:], _bound_to(version, place))
+                return zlib.decompress(content) if version == _COMPRESSED else content
         except InvalidTag:
             pass
         raise ConfigurationError(
@@ -97,3 +104,8 @@ class Vault:
             return cls({int(n): bytes.fromhex(k) for n, k in data["keys"].items()}, bytes.fromhex(data["index"]))
         except (KeyError, ValueError, TypeError, AttributeError):  # no TOML, a member missing, none of its type
             raise ConfigurationError(f"密钥文件 {path.name} 无法解析", english="key file is malformed") from None
+
+
+def _bound_to(version: int, place: str) -> bytes:
+    """What a sealed value cannot be parted from. Version 1 was so before there was another one."""
+    return place.encode() if version == _COMPRESSED else f"{place}\0{version}".encode()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,3 +164,19 @@ def test_a_missing_key_file_and_a_binary_one_are_refused(tmp_path: Path) -> None
     path.write_bytes(b"\xff\x00\xfe")
     with pytest.raises(ConfigurationError, match="无法解析"):
         Vault.load(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 1023, 1024, 100_000])
+def test_short_values_are_not_compressed_and_nothing_can_say_otherwise(length: int) -> None:
+    data, box = b"x" * length, vault(k1=OLD)
+    sealed = box.seal(data, PLACE)
+    assert sealed[0] == (2 if length < 1024 else 1)
+    assert box.open(sealed, PLACE) == data
+    with pytest.raises(ConfigurationError):
+        box.open(bytes((3 - sealed[0],)) + sealed[1:], PLACE)
+
+
+def test_short_values_that_were_sealed_compressed_still_open() -> None:
+    """As version 1 wrote them before there was another one."""
+    cipher = AESGCM(OLD).encrypt(bytes(12), zlib.compress(b"short", 1), PLACE.encode())
+    assert vault(k1=OLD).open(bytes((1, 1)) + bytes(12) + cipher, PLACE) == b"short"
