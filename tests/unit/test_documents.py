@@ -25,7 +25,7 @@ from adapters.fhir.wire import BUNDLE_TYPES, read
 from gateway.intake.bulk import PIECE_LINES
 from gateway.intake.mailroom import Room
 from gateway.settings import Settings
-from gateway.web.fhir import AT_ONCE
+from gateway.web.bodies import AT_ONCE, COMING_IN, WORKED_ON
 from gateway.web.searches import LARGEST_PAGE, PAGE, SEARCHES
 from gateway.workbench import LONGEST_FHIR
 from mappings.guide import guide
@@ -131,7 +131,9 @@ def test_limits() -> None:
         f"{json_text.MOST_DIGITS} digits",
         f"±{json_text.LARGEST_EXPONENT}",
         f"at most {MOST_ISSUES} faults",
-        f"{AT_ONCE} requests",
+        f"of one source {AT_ONCE // 2} requests",
+        f"{(WORKED_ON >> 20) // 2} MiB of bodies",
+        f"{(COMING_IN >> 20) // 2} MiB are coming in",
         f"{Room().waiting:,} messages",
         f"{PIECE_LINES} lines",
         f"{LONGEST_FHIR >> 20} MiB",
