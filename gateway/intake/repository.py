@@ -54,15 +54,16 @@ class Repository:
 
     def current(self, source: str, key: str, *, actor: str = "") -> Current | None:
         """A resource as its source states it now; None where there was none ever. A look of an ``actor`` is written down."""
-        with self._ledger.write() as session:
+        with self._ledger.read() as session:
             index = self._ledger.vault.index("fhir", source, key)
             row = session.exec(select(FhirResource).where(FhirResource.index == index)).one_or_none()
-            if actor:
-                subject = f"fhir-resource:{row.id}" if row is not None else "fhir-resource"
+        if actor:
+            subject = f"fhir-resource:{row.id}" if row is not None else "fhir-resource"
+            with self._ledger.write() as session:
                 record(session, Event("fhir.read", subject, {"found": row is not None}, actor))
-            if row is None:
-                return None
-            stored = opened(self._ledger.vault, row.sealed_body)
+        if row is None:
+            return None
+        stored = opened(self._ledger.vault, row.sealed_body)
         body = {**json_text.decode(stored.raw), "id": key.rpartition("/")[2]}
         return Current(with_version(body, row.version, row.updated_at), stored.release, row.version, row.deleted)
 
