@@ -6,11 +6,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-Severity = Literal["error", "warning", "info", "not-checked"]
+Severity = Literal["error", "verify", "rare", "warning", "info", "not-checked"]
 
 
 class Finding(Struct, frozen=True):
     """One finding: the rule, the columns a clerk must look at, how bad it is, and what to do, in Chinese and English.
+
+    ``verify`` and ``rare`` ask for a person (IARC: to be verified; a rare combination): it may be right, and whoever has looked confirms it.
 
     ``not-checked`` means that the rule could not be answered (its dictionary is not loaded, or does not know the code); it is
     never counted as passed. Messages name columns, never values: findings go to logs and reports.
@@ -26,3 +28,8 @@ class Finding(Struct, frozen=True):
     def blocks(self) -> bool:
         """Whether a submission may not go out before this is settled."""
         return self.severity == "error"
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person must confirm it before a submission goes out."""
+        return self.severity in ("verify", "rare")

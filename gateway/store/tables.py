@@ -278,19 +278,173 @@ class StayVersion(Base, table=True):
     number: int
     digest: str
     made_by: str
+    cancelled: bool = False
+    """whether the admission was cancelled: due to nobody"""
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = _time()
+
+
+class Person(Base, table=True):
+    """A person, as linked from sightings (`gateway.cases.primaries.persons`). ``founding`` is the key of the sighting by which the person is
+    known again when links change."""
+
+    __tablename__ = "person"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    founding: str = Field(unique=True)
+    created_at: datetime = _time()
+
+
+class SightingRow(Base, table=True):
+    """A sighting with its evidence (`gateway.cases.primaries.evidence.Seen`), as its source states it now, and the person it shows."""
+
+    __tablename__ = "sighting"
+
+    key: str = Field(primary_key=True)
+    person_id: int = Field(foreign_key="person.id", index=True)
+    digest: str
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+    updated_at: datetime = _time()
+
+
+class SightingKey(Base, table=True):
+    """A blocking key (blind index) under which a sighting is found as a candidate for the same person."""
+
+    __tablename__ = "sighting_key"
+
+    index: str = Field(primary_key=True)
+    sighting: str = Field(primary_key=True, index=True)
+
+
+class TumourRow(Base, table=True):
+    """One primary tumour of one person, across stays. ``founding`` is the key of the evidence by which it is known again when evidence is
+    grouped anew. ``state``: ``standing``, ``merged`` (its evidence now belongs to ``merged_into``) or ``gone`` (its evidence was taken back).
+    ``window`` is the month in which it was first drafted."""
+
+    __tablename__ = "tumour"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    founding: str = Field(unique=True)
+    person_id: int = Field(foreign_key="person.id", index=True)
+    state: str = "standing"
+    merged_into: int | None = None
+    window: str = ""
+    current: int = 0
+    digest: str = ""
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class TumourVersion(Base, table=True):
+    """One version of a tumour's card with where every field comes from (`gateway.reporting.cards.MadeCard`), never changed afterwards."""
+
+    __tablename__ = "tumour_version"
+    __table_args__ = (UniqueConstraint("tumour_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    tumour_id: int = Field(foreign_key="tumour.id")
+    number: int
+    digest: str
+    made_by: str
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = _time()
+
+
+class TumourEvidence(Base, table=True):
+    """Which tumour a piece of evidence belongs to; none where it calls for a primary that is not known, or for a person."""
+
+    __tablename__ = "tumour_evidence"
+
+    key: str = Field(primary_key=True)
+    sighting: str = Field(index=True)
+    tumour_id: int | None = Field(default=None, index=True)
+    note: str = ""
+    """why it belongs to none: ``no-primary``, ``look``, ``review``"""
+
+
+class RegistryDecision(Base, table=True):
+    """A person's decision that two sightings (``subject`` ``person``) or two pieces of evidence (``tumour``) are the ``same`` or ``apart``.
+    It holds until it is revoked."""
+
+    __tablename__ = "registry_decision"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    verdict: str
+    left: str = Field(index=True)
+    right: str = Field(index=True)
+    reason: str
+    actor: str
+    at: datetime = _time()
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    revoked_by: str = ""
+    revoked_because: str = ""
+
+
+class RegistryQuestion(Base, table=True):
+    """Something about persons or tumours that only a person can tell: ``subject`` ``person`` (are these two the same?), ``tumour`` (the same
+    tumour? an unknown primary?), ``history`` (is there a tumour that nobody reported?). ``state``: ``open``, ``answered``, ``moot``."""
+
+    __tablename__ = "registry_question"
+    __table_args__ = (UniqueConstraint("subject", "left", "right"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    left: str = Field(index=True)
+    right: str = Field(default="", index=True)
+    rule: str
+    state: str = Field(index=True)
+    score: int = 0
+    sealed_detail: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class CardEdit(Base, table=True):
+    """One act of a person on a tumour's card (`gateway.cases.primaries.case.Edit`): fields filled in, findings confirmed."""
+
+    __tablename__ = "card_edit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    tumour_id: int = Field(foreign_key="tumour.id", index=True)
+    at: datetime = _time()
+    actor: str
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+
+
+class HandedIn(Base, table=True):
+    """One row of a spreadsheet of report cards (``kind`` ``card``), of deaths (``death``) or of visits (``first_visit``, ``follow_up``), as it
+    was read (`gateway.model.card.Card` or a dict of the visit's fields)."""
+
+    __tablename__ = "handed_in"
+    __table_args__ = (UniqueConstraint("file_id", "row"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    file_id: str = Field(foreign_key="source_file.id")
+    row: int
+    digest: str = Field(index=True)
     sealed_body: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = _time()
 
 
 class Submission(Base, table=True):
-    """One stay due to one platform. ``current`` is the number of its latest version."""
+    """One stay or one tumour due to one platform. ``current`` is the number of its latest version. ``part`` is empty for the main report;
+    others of the same tumour (``first_visit/3``) have a ``parent``, the submission that the platform must have first."""
 
     __tablename__ = "submission"
-    __table_args__ = (UniqueConstraint("platform", "stay_id"),)
+    __table_args__ = (UniqueConstraint("platform", "stay_id"), UniqueConstraint("platform", "tumour_id", "part"))
 
     id: str = Field(primary_key=True)
     platform: str
-    stay_id: int = Field(index=True, foreign_key="stay.id")
+    stay_id: int | None = Field(default=None, index=True, foreign_key="stay.id")
+    tumour_id: int | None = Field(default=None, index=True, foreign_key="tumour.id")
+    part: str = ""
+    parent: str = ""
     window: str = Field(default="", index=True)
     current: int = 1
     created_at: datetime = _time()
@@ -314,7 +468,8 @@ class SubmissionVersion(Base, table=True):
     submission_id: str = Field(foreign_key="submission.id")
     platform: str
     number: int
-    stay_version_id: int = Field(foreign_key="stay_version.id")
+    stay_version_id: int | None = Field(default=None, foreign_key="stay_version.id")
+    tumour_version_id: int | None = Field(default=None, foreign_key="tumour_version.id")
     operation: str
     replaces: str = ""
     our_state: str

@@ -45,11 +45,12 @@ def migrate(engine: Engine, to: str) -> None:
         connection.commit()
 
 
-def shape(engine: Engine) -> dict[str, str]:
-    """Every table, index and trigger, as the database says it."""
+def shape(engine: Engine) -> dict[str, list[str]]:
+    """Every table, index and trigger, as the database says it, line by line; a batch migration writes constraints in any order."""
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-        return {name: sql for name, sql in rows if not name.endswith(("alembic_version", "sqlite_sequence"))}
+        kept = [(name, sql) for name, sql in rows if not name.endswith(("alembic_version", "sqlite_sequence"))]
+    return {name: sorted(line.strip().rstrip(",") for line in sql.splitlines()) for name, sql in kept}
 
 
 def test_there_is_one_line_of_revisions() -> None:
