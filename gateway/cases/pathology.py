@@ -118,10 +118,20 @@ def _leaves(case: _Case) -> Leaves:
     if coded is not None:
         report, facts = coded
     own = report.morphology if report is not None and report.morphology is not None else Coded()
-    name = own.display or _text(case)
-    if (own.code or name) and report is not None and facts is not None:
-        leaves["morphology"] = Claim(replace(own, display=name or None), report.source, facts)
-    return leaves
+    said = _text(case)
+    if (own.code or own.display or said) and report is not None and facts is not None:
+        leaves["morphology"] = Claim(replace(own, display=own.display or said or None), report.source, facts)
+    return leaves | _report(case, said)
+
+
+def _report(case: _Case, said: str) -> Leaves:
+    """What stands of the report itself: of the one that bears the diagnosis, or of the final one while none does. A code alone, as a front
+    sheet has it, is not yet a report."""
+    report, facts = case.diagnosis or case.final
+    if not said and not report.reported_at:
+        return {}
+    told = {"kind": report.kind, "status": report.status, "reported_on": (report.reported_at or "")[:10], "diagnosis": said}
+    return {member: Claim(value, report.source, facts) for member, value in told.items() if value}
 
 
 def _text(case: _Case) -> str:

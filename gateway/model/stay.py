@@ -168,10 +168,16 @@ class Tumour(Part):
 
 
 class Pathology(Part):
-    """A pathology diagnosis: morphology (national M code, ``M85000/3``) and 病理号."""
+    """A pathology diagnosis: morphology (national M code, ``M85000/3``) and 病理号, as the front sheet has them, and from the report itself
+    its ``kind`` and ``status`` (words of `gateway.model.facts`), the day on which it was reported, and the text of its diagnosis with what
+    supplements add. A frozen section is never the diagnosis."""
 
     morphology: Coded | None = None
     specimen_number: Text | None = None
+    kind: Text | None = None
+    status: Text | None = None
+    reported_on: Date | None = None
+    diagnosis: Text | None = None
 
 
 class Procedure(Part):

@@ -184,7 +184,14 @@ def everything() -> Stay:
             external_cause=_diagnosis("W19.x00", "未特指的跌倒", "2026-09"),
         ),
         pathology=[
-            Pathology(morphology=Coded(MORPHOLOGY, "M85000/3", "浸润性导管癌"), specimen_number="P-1"),
+            Pathology(
+                morphology=Coded(MORPHOLOGY, "M85000/3", "浸润性导管癌"),
+                specimen_number="P-1",
+                kind="routine",
+                status="corrected",
+                reported_on="2026-10-12",
+                diagnosis="（右乳）浸润性导管癌，Ⅱ级",
+            ),
             Pathology(morphology=Coded(MORPHOLOGY, "M80100/6", "转移性癌"), specimen_number="P-2"),
         ],
         tumours=tumours(),

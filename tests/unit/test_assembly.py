@@ -382,6 +382,21 @@ class TestPathology:
         special = Facts("p2", "cn-e", "ORU^R01", at(2), pathology=[PathologyFact("S-1", "OBR-3", texts={"special": "免疫组化"})])
         assert self.reported(report("p1", 1, "淋巴瘤"), special) == [("S-1", None, "淋巴瘤")]
 
+    def test_the_report_itself_stays_beside_its_morphology(self) -> None:
+        def reports(*messages: Facts) -> list[tuple[str | None, ...]]:
+            return [(p.kind, p.status, p.reported_on, p.diagnosis) for p in made(*messages).stay.pathology]
+
+        final = report("p1", 1, "（左肺）腺癌", reported_at="2026-10-01T09:30:00")
+        assert reports(final) == [("routine", "final", "2026-10-01", "（左肺）腺癌")]
+        frozen = report("p2", 2, "恶性", kind="frozen", reported_at="2026-09-30")
+        supplement = report("p3", 3, "ALK(-)", kind="supplement", reported_at="2026-10-05")
+        assert reports(final, frozen, supplement) == [("routine", "final", "2026-10-01", "（左肺）腺癌；ALK(-)")]
+        corrected = report("p4", 4, "（左肺）鳞状细胞癌", status="corrected", reported_at="2026-10-06")
+        assert reports(final, frozen, supplement, corrected) == [("routine", "corrected", "2026-10-06", "（左肺）鳞状细胞癌")]
+        assert reports(final, report("p5", 5, status="withdrawn")) == []
+        coded = report("p6", 6, morphology=MORPHOLOGY)
+        assert reports(coded) == [(None, None, None, None)]
+
     def test_the_code_is_never_made_from_text_and_falls_with_its_text(self) -> None:
         coded = report("p1", 1, "镜下见淋巴母细胞", morphology=MORPHOLOGY)
         assert self.reported(coded) == [("S-1", "M98353/3", "B细胞急性淋巴细胞白血病")]
@@ -553,7 +568,7 @@ class TestFrontSheet:
     def test_a_blank_number_is_filled_by_the_only_report(self) -> None:
         filed = sheet(pathology=[Pathology(MORPHOLOGY)], verbatim={"pathology[0].specimen_number": "-"})
         stay = made(report("p1", 3, "白血病"), front_sheet=filed).stay
-        assert stay.pathology == [Pathology(MORPHOLOGY, "S-1")]
+        assert stay.pathology == [Pathology(MORPHOLOGY, "S-1", kind="routine", status="final", diagnosis="白血病")]
         assert "pathology[0].specimen_number" not in stay.verbatim
         two = made(report("p1", 3, "甲"), report("p2", 3, "乙", number="S-2"), front_sheet=filed).stay
         assert [p.specimen_number for p in two.pathology] == [None, "S-1", "S-2"]

@@ -413,6 +413,9 @@ def test_pathology(resources: dict[str, Resource]) -> None:
     assert codes(report["category"][0]) == {"http://terminology.hl7.org/CodeSystem/v2-0074|PAT"}
     assert codes(report["code"]) == {"http://loinc.org|11529-5"}
     assert codes(report["conclusionCode"][0]) == {"urn:zhibao:ICDO-M-GB-CLIN-2.0|M85000/3"}
+    assert (report["status"], report["effectiveDateTime"]) == ("corrected", "2026-10-12")
+    assert report["conclusion"] == "（右乳）浸润性导管癌，Ⅱ级"
+    assert "conclusion" not in resources["DiagnosticReport/pathology-1"]  # a code alone says itself
 
 
 def test_drugs(resources: dict[str, Resource]) -> None:

@@ -1,11 +1,11 @@
-"""Pathology diagnoses as DiagnosticReports, with their 病理号 on report and Specimen."""
+"""Pathology diagnoses as DiagnosticReports, with their 病理号 on report and Specimen. The conclusion is the text of the diagnosis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from adapters.fhir.writing.element import concept, element, identifier, listed, type_of_identifier
+from adapters.fhir.writing.element import concept, element, identifier, listed, text, time, type_of_identifier
 from adapters.fhir.writing.names import Names
 from adapters.fhir.writing.strict import Resource
 from gateway.model.stay import Pathology, Stay
@@ -30,14 +30,15 @@ def pathology(stay: Stay, names: Names) -> Iterator[Resource]:
             "id": names.id("pathology", index),
             "meta": names.meta,
             **element(identifier=listed(number)),
-            "status": "final",
+            "status": "corrected" if found.status == "corrected" else "final",
             "category": [concept(_CATEGORY)],
             "code": concept(_CODE),
             "subject": names.subject,
             "encounter": names.encounter,
             **element(
+                **time("effectiveDateTime", found.reported_on),
                 specimen=[{"reference": f"Specimen/{specimen}"}] if number else None,
-                conclusion=morphology.get("text"),
+                conclusion=text(found.diagnosis) or (None if morphology.get("coding") else morphology.get("text")),
                 conclusionCode=listed(morphology),
             ),
         }
