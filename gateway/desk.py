@@ -20,6 +20,7 @@ from gateway.model.facts import Facts
 from gateway.model.stay import Stay
 from gateway.reporting import submissions
 from gateway.reporting.preparing import PreparedStay, Preparer
+from gateway.reporting.unit import Unit
 from gateway.store.ledger import Ledger, now
 from gateway.store.tables import InboundMessage
 
@@ -161,7 +162,7 @@ class Desk:
             self.known.recorded(stay, made[stay].stay, at)
             self.known.add_keys(stay, _lasting(keys_of_stay(made[stay].stay)))
             if done.changed:
-                owed.append(submissions.Owed(stay, done.version_id, prepared[stay].window, prepared[stay].drafts))
+                owed.append(submissions.Owed(Unit("stay", stay), done.version_id, prepared[stay].window, prepared[stay].drafts))
                 detail = {"message": made_by, "state": made[stay].state}
                 self.events.append(Event("stay.recorded", f"stay:{stay}.{done.number}", detail, actor))
         self.events += submissions.draft(self._session, owed, self._reviewed)
@@ -248,7 +249,7 @@ class Desk:
         self._concerned.pop(stay, None)
         self._made.pop(stay, None)
         self.known.absorb(stay, into)
-        owed = submissions.nothing_owed(self._session, stay, f"与病例 {into} 是同一次住院，合并上报")
+        owed = submissions.nothing_owed(self._session, Unit("stay", stay), "S-STAY", f"与病例 {into} 是同一次住院，合并上报")
         self.events += submissions.draft(self._session, owed, self._reviewed)
         self.events.append(Event("stay.absorbed", f"stay:{stay}", {"into": into, "organisation": organisation}))
 

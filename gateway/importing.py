@@ -29,6 +29,7 @@ from gateway.model.stay import Stay
 from gateway.reporting import submissions
 from gateway.reporting.drafts import PlatformChoice
 from gateway.reporting.preparing import PreparedRow, Preparer, prepare_rows, start_worker
+from gateway.reporting.unit import Unit
 from gateway.store.ledger import Ledger, new_id, now
 from gateway.store.tables import Message, SourceFile
 
@@ -152,7 +153,7 @@ class Importer:
             [(key, item.stay_id) for (_, stay), item in zip(good, recorded, strict=True) if item.changed for key in stay.keys],
         )
         owed = [
-            submissions.Owed(item.stay_id, item.version_id, stay.window, stay.drafts)
+            submissions.Owed(Unit("stay", item.stay_id), item.version_id, stay.window, stay.drafts)
             for (_, stay), item in zip(good, recorded, strict=True)
             if item.changed
         ]

@@ -126,7 +126,7 @@ def trace(ledger: Ledger, journal: Journal, submission: str, field: str, *, sour
             )
         value = submissions.record_of(ledger.vault, version).get(field, "")
         stay_version = session.get_one(StayVersion, version.stay_version_id)
-        stay = stays.body(session, ledger.vault, version.stay_version_id)
+        stay = stays.body(session, ledger.vault, stay_version.id or 0)
         canonical = paths.get(stay, column.path) if column.path else None
         kept = stay.verbatim.get(column.path, "") if canonical is None else ""
         layers = [layer for layer in reversed(stay.provenance.layers) if layer.fields is None or column.path in layer.fields]

@@ -1,4 +1,4 @@
-"""Submissions in the ledger: what each platform is owed of each stay, in versions.
+"""Submissions in the ledger: what each platform is owed of each stay or tumour, in versions.
 
 A version is never changed once it may have left; a later fact makes a new version that amends or withdraws it. A version that has
 not left yet is superseded by its successor.
@@ -19,6 +19,7 @@ from gateway.audit.log import Event
 from gateway.model.errors import NotFound
 from gateway.reporting.preparing import RECORD_PLACE, PreparedDraft
 from gateway.reporting.states import Ours, Theirs, step_ours, step_theirs
+from gateway.reporting.unit import Unit
 from gateway.store.ledger import new_id, now
 from gateway.store.tables import Submission, SubmissionVersion
 from gateway.store.vault import Vault
@@ -35,36 +36,47 @@ def _may_be_known(version: SubmissionVersion) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """The drafts of one recorded stay version."""
+    """The drafts of one recorded version of a stay or a tumour. ``part`` is empty for the main report; another one (``first_visit/3``) is
+    owed only to platforms that are owed the main report."""
 
-    stay_id: int
-    stay_version_id: int
+    unit: Unit
+    version_id: int
     window: str
     drafts: Iterable[PreparedDraft]
+    part: str = ""
+
+
+_Key = tuple[str, Unit, str]
+"""Platform, unit and part."""
 
 
 def draft(session: Session, owed: Iterable[Owed], reviewed: Mapping[str, bool]) -> list[Event]:
-    """Bring submissions up to date with recorded stays; the audit events of what changed. ``reviewed`` tells by platform whether
+    """Bring submissions up to date with recorded versions; the audit events of what changed. ``reviewed`` tells by platform whether
     a person reviews each report before it goes out."""
     owed = list(owed)
-    stay_ids = [item.stay_id for item in owed]
-    known = {
-        (row.platform, row.stay_id): row for row in session.exec(select(Submission).where(col(Submission.stay_id).in_(stay_ids)))
-    }
+    known = _known(session, {item.unit for item in owed})
     submissions: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
     events: list[Event] = []
     at = now()
     for item in owed:
         for made in item.drafts:
-            submission = known.get((made.platform, item.stay_id))
-            if submission is None and made.due:
+            submission = known.get((made.platform, item.unit, item.part))
+            main = known.get((made.platform, item.unit, "")) if item.part else None
+            if submission is None and made.due and (main is not None or not item.part):
                 submission = Submission(
-                    id=new_id(), platform=made.platform, stay_id=item.stay_id, window=item.window, created_at=at
+                    id=new_id(),
+                    platform=made.platform,
+                    stay_id=item.unit.of_stay(item.unit.id),
+                    tumour_id=item.unit.of_tumour(item.unit.id),
+                    part=item.part,
+                    parent=main.id if main is not None else "",
+                    window=item.window,
+                    created_at=at,
                 )
                 submissions.append(submission.model_dump())
                 version = _version(submission, 1, item, made, reviewed, at)
-                known[(made.platform, item.stay_id)] = submission
+                known[made.platform, item.unit, item.part] = submission
             elif submission is not None:
                 session.flush()
                 _insert(session, submissions, versions)
@@ -78,6 +90,19 @@ def draft(session: Session, owed: Iterable[Owed], reviewed: Mapping[str, bool]) 
             events.append(_drafted(version))
     _insert(session, submissions, versions)
     return events
+
+
+def _known(session: Session, units: Iterable[Unit]) -> dict[_Key, Submission]:
+    """The submissions of some units."""
+    ids: dict[str, list[int]] = {"stay": [], "tumour": []}
+    for unit in units:
+        ids[unit.kind].append(unit.id)
+    found: dict[_Key, Submission] = {}
+    for column, wanted in ((Submission.stay_id, ids["stay"]), (Submission.tumour_id, ids["tumour"])):
+        if wanted:
+            rows = session.exec(select(Submission).where(col(column).in_(wanted)))
+            found |= {(row.platform, Unit.of(row), row.part): row for row in rows}
+    return found
 
 
 def _insert(session: Session, submissions: list[dict[str, object]], versions: list[dict[str, object]]) -> None:
@@ -113,25 +138,26 @@ def _version(
     operation: str = "submit",
     replaces: str = "",
 ) -> SubmissionVersion:
-    window = profile(made.platform).cadence.window_of(submission.window)
     if made.blocked:
         state = Ours.BLOCKED
-    elif reviewed.get(made.platform, False) or made.review:
+    elif _to_review(made, reviewed):
         state = Ours.AWAITING_REVIEW
     else:
         state = Ours.READY
+    due_from, late = _due(submission, item.unit, at)
     return SubmissionVersion(
         id=f"{submission.id}.{number}",
         submission_id=submission.id,
         platform=made.platform,
         number=number,
-        stay_version_id=item.stay_version_id,
+        stay_version_id=item.unit.of_stay(item.version_id),
+        tumour_version_id=item.unit.of_tumour(item.version_id),
         operation=operation,
         replaces=replaces,
         our_state=step_ours(Ours.DRAFTED, state),
         platform_state=Theirs.UNKNOWN,
-        due_from=max(window.opens, at) if window.state(at) == "waiting" else at,
-        late=window.state(at) == "backfill",
+        due_from=due_from,
+        late=late,
         rules=made.rules,
         reason=made.reason,
         findings=made.findings,
@@ -140,6 +166,20 @@ def _version(
         created_at=at,
         updated_at=at,
     )
+
+
+def _to_review(made: PreparedDraft, reviewed: Mapping[str, bool]) -> bool:
+    return reviewed.get(made.platform, False) or made.review
+
+
+def _due(submission: Submission, unit: Unit, at: datetime) -> tuple[datetime, bool]:
+    """From when a version may leave, and whether that is late. A stay waits for its month to end; the card of a tumour is due when it is
+    made."""
+    if unit.kind == "tumour":
+        return at, False
+    window = profile(submission.platform).cadence.window_of(submission.window)
+    state = window.state(at)
+    return max(window.opens, at) if state == "waiting" else at, state == "backfill"
 
 
 def _successor(
@@ -155,7 +195,11 @@ def _successor(
     submission = session.merge(submission)
     versions = history(session, submission.id)
     latest = versions[-1]
-    if made.due and made.digest == latest.digest and latest.operation != "withdraw" and latest.our_state != Ours.BLOCKED:
+    blocked_otherwise = latest.our_state == Ours.BLOCKED and (not made.blocked or made.findings != latest.findings)
+    if made.due and made.digest == latest.digest and latest.operation != "withdraw" and not blocked_otherwise:
+        if latest.our_state == Ours.AWAITING_REVIEW and not made.blocked and not _to_review(made, reviewed):
+            move(latest, Ours.READY, events, reason="nothing to review any more")
+            session.add(latest)
         return None
     if not made.due and latest.operation == "withdraw":
         return None
@@ -204,13 +248,14 @@ def take_over(session: Session, failed: SubmissionVersion, events: list[Event]) 
     session.add(successor)
 
 
-def nothing_owed(session: Session, stay_id: int, reason: str) -> list[Owed]:
-    """What is owed of a stay that is not to be reported any more (by itself): nothing, to every platform it was due to."""
+def nothing_owed(session: Session, unit: Unit, rule: str, reason: str) -> list[Owed]:
+    """What is owed of a unit that is not to be reported any more (by itself): nothing, to every platform that it was due to. What hangs on
+    the main report is taken back before it."""
     found = []
-    for submission in session.exec(select(Submission).where(Submission.stay_id == stay_id)):
+    for (platform, _, part), submission in sorted(_known(session, [unit]).items(), key=lambda item: item[0][2], reverse=True):
         latest = version(session, submission.id)
-        none = PreparedDraft(submission.platform, False, False, False, "S-STAY", reason, "[]", "", b"")
-        found.append(Owed(stay_id, latest.stay_version_id, submission.window, [none]))
+        none = PreparedDraft(platform, False, False, False, rule, reason, "[]", "", b"")
+        found.append(Owed(unit, unit.version_of(latest), submission.window, [none], part))
     return found
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from gateway.reporting.states import Ours, Theirs
 from gateway.reporting.submissions import findings_of
+from gateway.reporting.unit import Unit
 from gateway.store.tables import Attempt, Submission, SubmissionVersion
 
 Kind = Literal["blocked", "review", "returned", "rejected", "uncertain", "failed"]
@@ -20,7 +21,7 @@ class Item:
     """One piece of work: the version it is about, the kind, and what to look at: (field code, what is wrong, in Chinese)."""
 
     version_id: str
-    stay_id: int
+    unit: Unit
     platform: str
     kind: Kind
     reasons: tuple[tuple[str, str], ...]
@@ -55,8 +56,9 @@ def items(session: Session, *, limit: int = 200, after: str = "") -> Iterator[tu
         if kind == "blocked":
             reasons = tuple((",".join(f.fields), f.message) for f in findings_of(row) if f.blocks)
         elif kind == "review":
-            reasons = (("", row.reason),)
+            asked = [(",".join(f.fields), f.message) for f in findings_of(row) if f.asks]
+            reasons = (*([("", row.reason)] if row.reason or not asked else []), *asked)
         elif kind == "failed":
             last = select(Attempt.note).where(Attempt.version_id == row.id).order_by(col(Attempt.number).desc()).limit(1)
             reasons = tuple(("", note) for note in session.exec(last) if note)
-        yield Item(row.id, submission.stay_id, row.platform, kind, reasons), row
+        yield Item(row.id, Unit.of(submission), row.platform, kind, reasons), row

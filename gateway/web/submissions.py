@@ -34,7 +34,8 @@ class FindingView(BaseModel):
 
 
 class VersionView(BaseModel):
-    """One version of a submission with its two states."""
+    """One version of a submission with its two states. It is about a ``stay`` or a ``tumour``; ``part`` is empty for the main report, and
+    names another one that hangs on it (``first_visit/3``)."""
 
     id: str
     platform: str
@@ -50,7 +51,9 @@ class VersionView(BaseModel):
     reason: str
     platform_record: str
     batch: str
-    stay: int
+    stay: int | None
+    tumour: int | None
+    part: str
     updated_at: datetime
 
 
@@ -136,6 +139,8 @@ def _view(row: SubmissionVersion, submission: Submission) -> VersionView:
         platform_record=row.platform_record,
         batch=row.batch_id,
         stay=submission.stay_id,
+        tumour=submission.tumour_id,
+        part=submission.part,
         updated_at=row.updated_at,
     )
 
@@ -243,7 +248,8 @@ def open_work(
             elif item.kind == "failed":
                 reasons = [FindingView(rule="platform", fields=[], severity="error", message=words) for _, words in item.reasons]
             else:
-                reasons = [finding for finding in _findings(row) if finding.severity == "error"]
+                wanted = ("error",) if item.kind == "blocked" else ("error", "verify", "rare")
+                reasons = [finding for finding in _findings(row) if finding.severity in wanted]
             found.append(WorkView(kind=item.kind, version=_view(row, owner), reasons=reasons))
         return found
 
