@@ -249,6 +249,7 @@ class Desk:
         self._concerned.pop(stay, None)
         self._made.pop(stay, None)
         self.known.absorb(stay, into)
+        stays.close(self._session, stay, into)
         owed = submissions.nothing_owed(self._session, Unit("stay", stay), "S-STAY", f"与病例 {into} 是同一次住院，合并上报")
         self.events += submissions.draft(self._session, owed, self._reviewed)
         self.events.append(Event("stay.absorbed", f"stay:{stay}", {"into": into, "organisation": organisation}))
@@ -295,7 +296,15 @@ class Desk:
 
     def _version(self, stay: int, assembled: Assembled, made: PreparedStay, made_by: str, *, by_person: bool) -> stays.NewVersion:
         key = row_key(assembled.stay, (facts.visit.number for facts in self.known.facts_of(stay) if facts.visit.number))
-        return stays.NewVersion(self.known.index(key), made.window, made.digest, made.sealed_body, made_by, by_person=by_person)
+        return stays.NewVersion(
+            self.known.index(key),
+            made.window,
+            made.digest,
+            made.sealed_body,
+            made_by,
+            by_person=by_person,
+            cancelled=assembled.cancelled,
+        )
 
 
 def _row(message_id: int, state: str, note: str, *, reason: str = "", stay: int | None = None) -> dict[str, Any]:

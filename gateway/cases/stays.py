@@ -22,8 +22,8 @@ STAY_PLACE = "stay_version.body"
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What is to become a version of a stay: blind index of its identity, month of discharge, digest, sealed body and the
-    message (or person) that made it."""
+    """What is to become a version of a stay: blind index of its identity, month of discharge, digest, sealed body, the message (or person)
+    that made it, and whether the admission was cancelled."""
 
     identity: str
     window: str
@@ -31,6 +31,7 @@ class NewVersion:
     sealed_body: bytes
     made_by: str
     by_person: bool = False
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def record(session: Session, versions: Iterable[NewVersion]) -> list[Recorded]:
                     "number": row.current,
                     "digest": version.digest,
                     "made_by": version.made_by,
+                    "cancelled": version.cancelled,
                     "sealed_body": version.sealed_body,
                     "created_at": at,
                 }
@@ -159,6 +161,7 @@ def revise(session: Session, versions: Sequence[tuple[int, NewVersion]], at: dat
                     "number": row.current,
                     "digest": version.digest,
                     "made_by": version.made_by,
+                    "cancelled": version.cancelled,
                     "sealed_body": version.sealed_body,
                     "created_at": at,
                 }
@@ -173,6 +176,25 @@ def revise(session: Session, versions: Sequence[tuple[int, NewVersion]], at: dat
         Recorded(stay_id, ids[stay_id, rows[stay_id].current], rows[stay_id].current, new)
         for (stay_id, _), new in zip(versions, changed, strict=True)
     ]
+
+
+def close(session: Session, stay_id: int, into: int) -> None:
+    """Record the last version of a stay that turned out to be another one: what it was, due to nobody. One that has no version yet gets
+    none."""
+    row = session.get_one(StayRow, stay_id)
+    statement = select(StayVersion).where(StayVersion.stay_id == stay_id, StayVersion.number == row.current)
+    last = session.exec(statement).one_or_none()
+    if last is None:
+        return
+    row.current, row.updated_at = row.current + 1, now()
+    session.add(row)
+    made_by, at = f"stay:{into}", row.updated_at
+    body = last.sealed_body
+    session.add(
+        StayVersion(
+            stay_id=stay_id, number=row.current, digest=row.digest, made_by=made_by, cancelled=True, sealed_body=body, created_at=at
+        )
+    )
 
 
 # Put together once: that takes SQLAlchemy longer than SQLite takes to answer.
