@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -19,12 +20,20 @@ from mappings.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is sent: idempotency key, operation, the key it replaces, the rendered record."""
+    """What is sent: idempotency key, operation, the key it replaces, the rendered record.
+
+    ``sent_at`` is when the attempt began that is sent or asked about; no two attempts share it, and it is in the ledger before bytes leave, so a
+    platform that wants a number for each request can be given one made of it. ``platform_record`` is the platform's own number of what is
+    replaced or, for a ``part`` (``first_visit/3``), of the report that it belongs to; empty where the platform has told none.
+    """
 
     key: str
     operation: str
     replaces: str
     record: Mapping[str, str]
+    sent_at: datetime
+    platform_record: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +55,34 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class IncomingReceipt:
-    """One receipt as the platform issued it. ``status`` is the platform's word."""
+    """One receipt as the platform issued it. ``status`` is the platform's word, ``platform_record`` its number of the report, if told."""
 
     receipt_key: str
     key: str
     status: str
     reasons: tuple[Reason, ...]
     body: bytes
+    platform_record: str = ""
+
+
+class StillProcessing(AmbiguousFailure):
+    """The platform took what was sent and has not decided yet: nothing is wrong with it or with the line, ask again later."""
 
 
 class Channel(Protocol):
-    """What delivery needs of a platform."""
+    """What delivery needs of a platform. ``numbered``: the platform knows a report again by the number that it gave it, so what amends or
+    withdraws a report waits until that number is known."""
+
+    @property
+    def numbered(self) -> bool: ...
 
     def send(self, parcel: Parcel) -> Delivered:
         """Send one record. Raises the `DeliveryError` that tells what to do next."""
         ...
 
-    def ask(self, key: str) -> Delivered | None:
-        """What the platform has under a key; None when it has nothing. Raises `TransientFailure` when it cannot say."""
+    def ask(self, parcel: Parcel) -> Delivered | None:
+        """What the platform has of a parcel whose outcome is open; None when it has nothing. Raises `TransientFailure` when it cannot say,
+        `StillProcessing` when it has not decided, `PermanentFailure` when it refused."""
         ...
 
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
@@ -77,6 +96,8 @@ class Channel(Protocol):
 
 class RestChannel:
     """A `Channel` over HTTP."""
+
+    numbered = False
 
     def __init__(self, profile: Profile, transport: RestTransport) -> None:
         rest = profile.settings["rest"]
@@ -104,14 +125,14 @@ class RestChannel:
         except _Unrecognised as failure:
             raise _open_outcome(failure.english) from None
 
-    def ask(self, key: str) -> Delivered | None:
+    def ask(self, parcel: Parcel) -> Delivered | None:
         try:
-            answer = self._transport.exchange("GET", self._base + self._query.replace("{key}", quote(key, safe="")))
+            answer = self._transport.exchange("GET", self._base + self._query.replace("{key}", quote(parcel.key, safe="")))
         except AmbiguousFailure as failure:
             raise TransientFailure(failure.message, action=failure.action, english=failure.english) from None
         if answer.status == 404:
             return None
-        return _delivered(_usable(answer), key)
+        return _delivered(_usable(answer), parcel.key)
 
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
         try:

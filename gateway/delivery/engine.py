@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
-from sqlalchemy import exists
+from sqlalchemy import ColumnElement, exists
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from gateway.audit.log import Event, record
 from gateway.delivery.channel import Channel
 from gateway.delivery.sending import Progress, attempt
-from gateway.reporting.states import Ours
+from gateway.reporting.states import Ours, Theirs
 from gateway.reporting.submissions import move
 from gateway.store.ledger import Ledger, now
 from gateway.store.tables import SubmissionVersion
@@ -166,6 +166,8 @@ class Engine:
                     .order_by(col(SubmissionVersion.id))
                     .limit(limit)
                 )
+                if lane.channel.numbered:
+                    statement = statement.where(~_number_awaited())
                 events: list[Event] = []
                 ids = []
                 for row in session.exec(statement):
@@ -224,6 +226,16 @@ class Engine:
             DBOS.enqueue_workflow(lane.queue, deliver, lane.platform, version_id)
 
 
+def _number_awaited() -> ColumnElement[bool]:
+    """Whether a version replaces another whose number the platform has still to tell. It tells none of what it rejected."""
+    replaced = aliased(SubmissionVersion)
+    return exists().where(
+        col(replaced.id) == col(SubmissionVersion.replaces),
+        col(replaced.platform_record) == "",
+        col(replaced.platform_state) != Theirs.REJECTED,
+    )
+
+
 _engine: Engine | None = None
 
 
@@ -256,6 +268,6 @@ def try_once(platform: str, version_id: str, tries: int) -> tuple[bool, float]:
     lane.breaker.note(progress.failed)
     if progress.done:
         return True, 0.0
-    if progress.failed:
+    if progress.retry_after is not None or progress.failed:
         return False, lane.pause(tries, progress.retry_after)
     return False, 0.0

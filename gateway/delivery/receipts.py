@@ -63,7 +63,9 @@ def apply(
         row = row if row is not None and row.platform == platform else None
         events: list[Event] = []
         status = words.get(incoming.status, "")
-        applied = row is not None and _apply(row, status, incoming.receipt_key, events)
+        applied = row is not None and _apply(session, row, status, incoming.receipt_key, events)
+        if row is not None:
+            _number(row, incoming, events)
         session.add(
             Receipt(
                 platform=platform,
@@ -88,15 +90,31 @@ def apply(
     return fresh
 
 
-def _apply(row: SubmissionVersion, status: str, receipt_key: str, events: list[Event]) -> bool:
-    """Move the platform side as the receipt says; False when its word is unknown or the step is not allowed."""
+def _apply(session: Session, row: SubmissionVersion, status: str, receipt_key: str, events: list[Event]) -> bool:
+    """Move the platform side as the receipt says; False when its word is unknown or the step is not allowed. A platform may just accept a
+    withdrawal: then it and what it took back are withdrawn."""
+    withdrawn = row.operation == "withdraw" and status == Theirs.ACCEPTED
     try:
-        move_platform(row, Theirs(status), events, receipt=receipt_key)
+        move_platform(row, Theirs.WITHDRAWN if withdrawn else Theirs(status), events, receipt=receipt_key)
     except (ValueError, IllegalTransition):
         return False
     if row.our_state == Ours.UNCERTAIN:
         move(row, Ours.SENT, events, reason="receipt")
+    taken_back = session.get(SubmissionVersion, row.replaces) if withdrawn else None
+    if taken_back is not None and taken_back.platform_state != Theirs.WITHDRAWN:
+        move_platform(taken_back, Theirs.WITHDRAWN, events, receipt=receipt_key)
+        session.add(taken_back)
     return True
+
+
+def _number(row: SubmissionVersion, incoming: IncomingReceipt, events: list[Event]) -> None:
+    """Keep the platform's number of the report. A known one is not replaced by another: the log says that there was one."""
+    if incoming.platform_record in ("", row.platform_record):
+        return
+    if row.platform_record:
+        events.append(Event("receipt.other_number", row.id, {"receipt": incoming.receipt_key}))
+    else:
+        row.platform_record = incoming.platform_record
 
 
 def reasons_of(vault: Vault, row: Receipt) -> list[Reason]:

@@ -428,6 +428,8 @@ class TestImpatient:
 class Memory:
     """A platform in memory that takes everything at once."""
 
+    numbered = False
+
     def __init__(self) -> None:
         self.kept: list[str] = []
 
@@ -435,8 +437,8 @@ class Memory:
         self.kept.append(parcel.key)
         return Delivered(f"M-{len(self.kept)}", 200, b"{}")
 
-    def ask(self, key: str) -> Delivered | None:
-        return Delivered("M", 200, b"{}") if key in self.kept else None
+    def ask(self, parcel: Parcel) -> Delivered | None:
+        return Delivered("M", 200, b"{}") if parcel.key in self.kept else None
 
     def receipts(self, cursor: str) -> tuple[list[IncomingReceipt], str]:
         return [], cursor

@@ -27,6 +27,8 @@ COLUMNS = layout("2020").columns
 class MemoryPlatform:
     """A platform that keeps what it gets, fails where told to, and reviews by one rule: 现住址 must name a county."""
 
+    numbered = False
+
     def __init__(self) -> None:
         self.kept: dict[str, Parcel] = {}
         self.sends: list[str] = []
@@ -51,8 +53,8 @@ class MemoryPlatform:
             raise AmbiguousFailure("没有答复", english="no answer")
         return Delivered(f"P-{parcel.key}", 202, b"{}")
 
-    def ask(self, key: str) -> Delivered | None:
-        return Delivered(f"P-{key}", 200, b"{}") if key in self.kept else None
+    def ask(self, parcel: Parcel) -> Delivered | None:
+        return Delivered(f"P-{parcel.key}", 200, b"{}") if parcel.key in self.kept else None
 
     def close(self) -> None:
         """Nothing to give up."""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -70,6 +71,10 @@ def submit(client: httpx.Client, key: str, record: dict[str, str], operation: st
     return client.post(RECORDS, json=body, headers={"Idempotency-Key": key})
 
 
+def parcel_of(key: str, operation: str = "submit", replaces: str = "", record: dict[str, str] | None = None) -> Parcel:
+    return Parcel(key, operation, replaces, record or {}, datetime.now(UTC))
+
+
 def errors(answer: httpx.Response) -> dict[str, str]:
     return {error["field"]: error["reason"] for error in answer.json()["errors"]}
 
@@ -121,7 +126,7 @@ def test_an_account_is_applied_for_and_opens_the_platform(platform: Simulator) -
 def test_a_wrong_secret_is_worth_another_try_once_it_is_put_right(platform: Simulator) -> None:
     transport = RestTransport(platform.base_url, account=platform.account, secret="wrong")
     with pytest.raises(TransientFailure, match="拒绝了接口账号"):
-        RestChannel(PROFILE, transport).send(Parcel("k", "submit", "", child()))
+        RestChannel(PROFILE, transport).send(parcel_of("k", "submit", "", child()))
     transport.close()
 
 
@@ -137,19 +142,19 @@ def test_hospitals_do_not_see_each_other(platform: Simulator, client: httpx.Clie
 
 
 def test_the_same_key_gets_the_same_answer(platform: Simulator, channel: RestChannel, client: httpx.Client) -> None:
-    parcel = Parcel("same", "submit", "", child())
+    parcel = parcel_of("same", "submit", "", child())
     first, second = channel.send(parcel), channel.send(parcel)
     assert (first.status, second.status) == (202, 200)
     assert first.answer == second.answer
     assert json.loads(first.answer) == {"record_id": first.platform_record, "key": "same", "status": "received"}
-    asked = channel.ask("same")
+    asked = channel.ask(parcel_of("same"))
     assert asked is not None
     assert asked.platform_record == first.platform_record
     assert json.loads(asked.answer)["fields"] == child()
-    assert channel.ask("other") is None
+    assert channel.ask(parcel_of("other")) is None
     assert client.get("/control").json()["submissions"]["same"] == {"received": 2, "duplicates": 1}
     with pytest.raises(PermanentFailure, match=r"409.*同一幂等键"):
-        channel.send(Parcel("same", "submit", "", child(A27="10000000000")))
+        channel.send(parcel_of("same", "submit", "", child(A27="10000000000")))
 
 
 def test_concurrent_repetitions_make_one_record(platform: Simulator, client: httpx.Client) -> None:
@@ -171,7 +176,7 @@ def test_a_stay_is_reported_once(platform: Simulator, channel: RestChannel, clie
     assert submit(client, "c", child(A49="2")).status_code == 202
     assert submit(client, "d", child(A01="99DEMO0008")).status_code == 202
     with pytest.raises(PermanentFailure, match="A48：该病案号和住院次数已经上报"):
-        channel.send(Parcel("b", "submit", "", child()))
+        channel.send(parcel_of("b", "submit", "", child()))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_an_unusable_record_is_refused_with_its_fields(
     assert list(errors(answer)) == [field]
     assert reason in errors(answer)[field]
     with pytest.raises(PermanentFailure, match=rf"422.*{field}：.*{reason}"):
-        channel.send(Parcel("u", "submit", "", record))
+        channel.send(parcel_of("u", "submit", "", record))
     assert submit(client, "u", child()).status_code == 202, "a refused submission does not use up its key"
 
 
@@ -233,7 +238,7 @@ def test_the_review_accepts_returns_and_rejects(channel: RestChannel) -> None:
         "other-diagnosis": child("8", C03C="J18.900", C06x01C="C91.000"),
     }
     for key, record in cases.items():
-        channel.send(Parcel(key, "submit", "", record))
+        channel.send(parcel_of(key, "submit", "", record))
     found = {receipt.key: receipt for receipt in everything(channel)}
     assert {key: receipt.status for key, receipt in found.items()} == {
         "good": "accepted",
@@ -286,37 +291,37 @@ def test_an_address_must_name_a_county(address: str, enough: bool) -> None:
 
 
 def test_a_returned_report_is_corrected_and_withdrawn(channel: RestChannel, client: httpx.Client) -> None:
-    channel.send(Parcel("v1", "submit", "", child(A26="河南省云屏市")))
+    channel.send(parcel_of("v1", "submit", "", child(A26="河南省云屏市")))
     assert verdicts(channel) == {"v1": "returned"}
-    channel.send(Parcel("v2", "amend", "v1", child()))
+    channel.send(parcel_of("v2", "amend", "v1", child()))
     assert verdicts(channel) == {"v1": "returned", "v2": "accepted"}
     assert submit(client, "again", child()).status_code == 409
-    channel.send(Parcel("v3", "withdraw", "v2", child()))
+    channel.send(parcel_of("v3", "withdraw", "v2", child()))
     assert verdicts(channel) == {"v1": "withdrawn", "v2": "withdrawn", "v3": "withdrawn"}
     assert client.get(f"{RECORDS}/v3").json()["status"] == "withdrawn"
     assert "已撤回" in errors(submit(client, "v4", child(), "amend", "v2"))["replaces"]
-    channel.send(Parcel("v5", "submit", "", child()))
+    channel.send(parcel_of("v5", "submit", "", child()))
     assert verdicts(channel)["v5"] == "accepted"
 
 
 def test_a_returned_stay_may_be_submitted_anew(channel: RestChannel) -> None:
-    channel.send(Parcel("v1", "submit", "", child(C09C="")))
+    channel.send(parcel_of("v1", "submit", "", child(C09C="")))
     assert verdicts(channel) == {"v1": "returned"}
-    channel.send(Parcel("v2", "submit", "", child()))
+    channel.send(parcel_of("v2", "submit", "", child()))
     assert verdicts(channel)["v2"] == "accepted"
 
 
 def test_a_withdrawal_counts_before_it_is_decided(platform: Simulator, channel: RestChannel, client: httpx.Client) -> None:
     platform.control(review_seconds=60)
-    channel.send(Parcel("v1", "submit", "", child()))
-    channel.send(Parcel("v2", "withdraw", "v1", {}))
+    channel.send(parcel_of("v1", "submit", "", child()))
+    channel.send(parcel_of("v2", "withdraw", "v1"))
     assert "已撤回" in errors(submit(client, "v3", child(), "amend", "v1"))["replaces"]
-    channel.send(Parcel("v4", "submit", "", child()))
+    channel.send(parcel_of("v4", "submit", "", child()))
 
 
 def test_verdicts_take_their_time(platform: Simulator, channel: RestChannel, client: httpx.Client) -> None:
     platform.control(review_seconds=0.2, received_receipts=True)
-    channel.send(Parcel("k", "submit", "", child()))
+    channel.send(parcel_of("k", "submit", "", child()))
     assert client.get(f"{RECORDS}/k").json()["status"] == "received"
     assert verdicts(channel) == {"k": "received"}
     wait_for(lambda: verdicts(channel) == {"k": "accepted"})
@@ -354,7 +359,7 @@ def test_a_file_is_taken_row_by_row(channel: RestChannel, client: httpx.Client) 
 
 
 def test_a_file_about_a_reported_stay_amends_it(channel: RestChannel, client: httpx.Client) -> None:
-    channel.send(Parcel("v1", "submit", "", child()))
+    channel.send(parcel_of("v1", "submit", "", child()))
     told = client.post(FILES, content=csv_bytes(PROFILE.layout, [child(A26="河南省云屏市")])).json()
     record = client.get(f"{RECORDS}/{told['file_id']}%231").json()
     assert (record["operation"], record["replaces"], record["status"]) == ("amend", "v1", "returned")
@@ -388,7 +393,7 @@ def test_a_row_of_another_width_is_refused_and_the_rest_goes_on(client: httpx.Cl
 
 def test_receipts_come_in_pages_in_order_of_issue(channel: RestChannel, client: httpx.Client) -> None:
     for number in range(5):
-        channel.send(Parcel(f"k{number}", "submit", "", child(str(number))))
+        channel.send(parcel_of(f"k{number}", "submit", "", child(str(number))))
     cursor, pages = "", []
     while True:
         answer = client.get(RECEIPTS, params={"after": cursor, "limit": 2}).json()
@@ -405,7 +410,7 @@ def test_receipts_come_in_pages_in_order_of_issue(channel: RestChannel, client: 
 
 
 def test_a_cursor_of_an_earlier_life_begins_anew(channel: RestChannel) -> None:
-    channel.send(Parcel("k", "submit", "", child()))
+    channel.send(parcel_of("k", "submit", "", child()))
     for cursor in ("0ld.57", "57", "nonsense", ".", "0ld.-1"):
         page, following = channel.receipts(cursor)
         assert [receipt.key for receipt in page] == ["k"]
@@ -413,8 +418,8 @@ def test_a_cursor_of_an_earlier_life_begins_anew(channel: RestChannel) -> None:
 
 
 def test_receipts_repeat_when_told_to(platform: Simulator, channel: RestChannel) -> None:
-    channel.send(Parcel("a", "submit", "", child("1")))
-    channel.send(Parcel("b", "submit", "", child("2")))
+    channel.send(parcel_of("a", "submit", "", child("1")))
+    channel.send(parcel_of("b", "submit", "", child("2")))
     platform.control(repeat_receipts=1, repeat_pages=1)
     page, cursor = channel.receipts("")
     assert [receipt.key for receipt in page] == ["a", "a", "b", "b"]
@@ -424,7 +429,7 @@ def test_receipts_repeat_when_told_to(platform: Simulator, channel: RestChannel)
     assert channel.receipts(following) == ([], following)
 
     platform.control(repeat_last=True)
-    channel.send(Parcel("c", "submit", "", child("3")))
+    channel.send(parcel_of("c", "submit", "", child("3")))
     page, last = channel.receipts(following)
     assert [receipt.key for receipt in page] == ["b", "c"]
     page, still = channel.receipts(last)
@@ -435,13 +440,13 @@ def test_receipts_repeat_when_told_to(platform: Simulator, channel: RestChannel)
 def test_receipts_change_their_order_and_come_late(platform: Simulator, channel: RestChannel) -> None:
     platform.control(reorder_receipts=3)
     for number in range(4):
-        channel.send(Parcel(f"k{number}", "submit", "", child(str(number))))
+        channel.send(parcel_of(f"k{number}", "submit", "", child(str(number))))
     assert list(verdicts(channel)) == ["k2", "k1", "k0"]
     platform.control(reorder_receipts=0)
     assert list(verdicts(channel)) == ["k2", "k1", "k0", "k3"]
     platform.control(delay_receipts_seconds=0.2)
-    channel.send(Parcel("late", "submit", "", child("9")))
-    answer = channel.ask("late")
+    channel.send(parcel_of("late", "submit", "", child("9")))
+    answer = channel.ask(parcel_of("late"))
     assert answer is not None
     assert json.loads(answer.answer)["status"] == "accepted"
     assert "late" not in verdicts(channel)
@@ -454,12 +459,12 @@ def test_receipts_change_their_order_and_come_late(platform: Simulator, channel:
 def test_a_lost_answer_is_ambiguous_and_asking_finds_the_record(platform: Simulator, channel: RestChannel) -> None:
     platform.control(drop_answers=2)
     with pytest.raises(AmbiguousFailure):
-        channel.send(Parcel("k", "submit", "", child()))
-    found = channel.ask("k")
+        channel.send(parcel_of("k", "submit", "", child()))
+    found = channel.ask(parcel_of("k"))
     assert found is not None
     with pytest.raises(AmbiguousFailure):
-        channel.send(Parcel("k", "submit", "", child()))
-    sent = channel.send(Parcel("k", "submit", "", child()))
+        channel.send(parcel_of("k", "submit", "", child()))
+    sent = channel.send(parcel_of("k", "submit", "", child()))
     assert sent.platform_record == found.platform_record
     assert platform.counts()["submissions"]["k"] == {"received": 3, "duplicates": 2}
     assert platform.counts()["behaviour"]["drop_answers"] == 0
@@ -480,9 +485,9 @@ def test_a_busy_platform_says_when_to_come_back(platform: Simulator, channel: Re
     channel.receipts("")
     for _ in range(2):
         with pytest.raises(TransientFailure) as caught:
-            channel.send(Parcel("k", "submit", "", child()))
+            channel.send(parcel_of("k", "submit", "", child()))
         assert caught.value.retry_after == 7
-    assert channel.send(Parcel("k", "submit", "", child())).status == 202
+    assert channel.send(parcel_of("k", "submit", "", child())).status == 202
     platform.control(fail={"calls": 1, "status": 500})
     with pytest.raises(TransientFailure) as caught:
         channel.receipts("")
@@ -494,9 +499,9 @@ def test_a_slow_platform_runs_into_the_time_limit(platform: Simulator) -> None:
     transport = RestTransport(platform.base_url, account=platform.account, secret=platform.secret, timeout=0.1)
     channel = RestChannel(PROFILE, transport)
     with pytest.raises(AmbiguousFailure):
-        channel.send(Parcel("k", "submit", "", child()))
+        channel.send(parcel_of("k", "submit", "", child()))
     with pytest.raises(TransientFailure):
-        channel.ask("k")
+        channel.ask(parcel_of("k"))
     transport.close()
 
 
@@ -528,13 +533,13 @@ def test_a_platform_goes_down_and_comes_back_with_what_it_had() -> None:
         assert (simulator.account, simulator.secret) == ("demo", "demo-secret")
         transport = RestTransport(simulator.base_url, account="demo", secret="demo-secret")
         channel = RestChannel(PROFILE, transport)
-        channel.send(Parcel("k", "submit", "", child()))
+        channel.send(parcel_of("k", "submit", "", child()))
         address = simulator.base_url
         simulator.stop()
         with pytest.raises(TransientFailure):
-            channel.send(Parcel("l", "submit", "", child("2")))
+            channel.send(parcel_of("l", "submit", "", child("2")))
         assert simulator.start() == address
-        assert channel.ask("k") is not None
+        assert channel.ask(parcel_of("k")) is not None
         transport.close()
 
 
@@ -547,7 +552,7 @@ def test_it_runs_as_a_process_of_its_own() -> None:
             assert said["account"] == "demo"
             transport = RestTransport(said["url"], account="demo", secret=said["secret"])
             channel = RestChannel(PROFILE, transport)
-            channel.send(Parcel("k", "submit", "", child()))
+            channel.send(parcel_of("k", "submit", "", child()))
             assert verdicts(channel) == {"k": "accepted"}
             transport.close()
         finally:
