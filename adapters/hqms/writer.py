@@ -71,7 +71,7 @@ def xlsx_for_people(layout: Layout, records: Iterable[Mapping[str, str]], path: 
 
     append(layout.columns)
     for number, record in enumerate(records, start=1):
-        texts = [_in_xml(text) for text in neutralised(layout.row(record))]
+        texts = [in_xml(text) for text in neutralised(layout.row(record))]
         column = next((code for code, text in zip(layout.columns, texts, strict=True) if len(text) > _LONGEST_CELL), "")
         if not column:
             append(texts)
@@ -92,7 +92,7 @@ def xlsx_for_people(layout: Layout, records: Iterable[Mapping[str, str]], path: 
     return refused
 
 
-def _in_xml(text: str) -> str:
+def in_xml(text: str) -> str:
     """Text with what XML cannot hold escaped the way workbooks do (``_x000B_``)."""
     return _NOT_IN_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
 
