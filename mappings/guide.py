@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mappings.card_layout import CardField, CardLayout
 from mappings.layout import Field
 from mappings.profile import Profile, profile
 
@@ -19,7 +20,7 @@ _EFFECTS = {
 }
 _CONFIDENCE = {"high": "高", "medium": "中", "low": "低", "low-medium": "中低"}
 _REQUIRED = {"M": "必填", "C": "条件必填", "O": "选填"}
-_UNITS = {"stay": "每次出院一份"}
+_UNITS = {"stay": "每次出院一份", "tumour": "每个原发肿瘤一张报告卡"}
 
 
 def guide(id: str) -> str:
@@ -30,6 +31,7 @@ def guide(id: str) -> str:
 def _lines(described: Profile) -> Iterator[str]:
     cadence = described.cadence
     closing = f"次月 {cadence.day} 日" if cadence.day else "次月月底（具体日期以通知为准）"
+    period = "随时上报" if cadence.continuous else f"按出院月份，截止{closing}；历史数据自 {cadence.history_from} 起"
     yield f"# {described.name}"
     yield ""
     yield "由平台配置自动生成，请勿手工修改。Generated from the profile."
@@ -45,8 +47,8 @@ def _lines(described: Profile) -> Iterator[str]:
             ("主管单位", described.authority),
             ("上报单位", _UNITS.get(described.unit, described.unit)),
             ("操作", "、".join(described.operations)),
-            ("周期", f"按出院月份，截止{closing}；历史数据自 {cadence.history_from} 起"),
-            ("年龄基准", "入院日" if described.age_reference == "admission" else "出院日"),
+            ("周期", period),
+            ("年龄基准", _age(described)),
             ("默认传输", described.transport),
             ("版式", f"{described.layout.id}（{len(described.layout.columns)} 列）"),
         ),
@@ -68,8 +70,44 @@ def _lines(described: Profile) -> Iterator[str]:
         for rule in rules
     )
     yield from _table(("规则", "作用", "ICD-10", "理由", "默认", "可信度"), rows)
+    if described.options:
+        yield from ("", "## 医院须说明的事项", "")
+        told = ((f"`{o.name}`", o.label, o.default, "必填" if o.required else "选填") for o in described.options.values())
+        yield from _table(("选项", "内容", "默认", "必填"), told)
     yield from ("", "## 字段", "")
-    yield from _table(("字段", "名称", "类型", "长度", "必填", "值域", "可信度"), _fields(described.layout.fields))
+    if isinstance(described.layout, CardLayout):
+        yield from _columns(described.layout)
+        for layout in described.layouts.values():
+            yield from ("", f"## 字段：`{layout.id}`", "")
+            yield from _columns(layout)
+    else:
+        yield from _table(("字段", "名称", "类型", "长度", "必填", "值域", "可信度"), _fields(described.layout.fields))
+
+
+def _age(described: Profile) -> str:
+    if described.unit == "tumour":
+        return "发病日"
+    return "入院日" if described.age_reference == "admission" else "出院日"
+
+
+def _columns(layout: CardLayout) -> Iterator[str]:
+    """One line per column of a card layout, with the field of the report card or the expression that fills it."""
+    return _table(("字段", "名称", "取自", "类型", "长度", "必填", "代码表", "默认", "可信度"), map(_column, layout.fields))
+
+
+def _column(field: CardField) -> tuple[str, ...]:
+    origin = field.path or (field.expression.source if field.expression is not None else "")
+    return (
+        field.code,
+        field.name_zh,
+        f"`{origin}`" if origin else "",
+        field.type,
+        f"{field.max_length or ''}",
+        _REQUIRED.get(field.required, field.required),
+        field.code_map,
+        field.default,
+        _CONFIDENCE.get(field.confidence, field.confidence),
+    )
 
 
 def _fields(fields: tuple[Field, ...]) -> Iterator[tuple[str, ...]]:

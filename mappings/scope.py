@@ -1,4 +1,4 @@
-"""Why a stay is due to a platform, and why it is not.
+"""Why a stay, or the report card of a tumour, is due to a platform, and why it is not.
 
 ``scope.csv`` of a profile holds one rule a row: ``effect`` is
 
@@ -18,10 +18,13 @@ discharged     whether there is a day of discharge
 age            completed years on the reference day, -1 when unknown; a requirement that asks for an unknown age is not met
 text           the names of all discharge diagnoses, without blanks
 unnamed        whether some discharge diagnosis has a code and no name, so that ``text`` cannot rule anything out
+card           the fields of the report card by name (``card.behaviour``), all of them text; of a stay none
 =============  ============================================================================================
 
+A report card has one diagnosis, its age is that at incidence, and it is always ``discharged``.
+
 ``default`` on/off is the switch's default; a hospital's settings may turn include rules on and off by id.
-Every diagnosis position counts, principal or other. A code that cannot be judged, because it is too short for a rule or is no
+Every diagnosis position of a stay counts, principal or other. A code that cannot be judged, because it is too short for a rule or is no
 ICD-10 code, does not make a stay due; it calls for a person, so that no case is lost without a word.
 """
 
@@ -35,6 +38,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
+from gateway.model.card import FIELDS, Card
 from gateway.model.stay import Stay
 from gateway.model.values import completed_years, day_of
 from mappings.expressions import Expression, context
@@ -100,6 +104,45 @@ class Ages:
     stated: int | None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a scope goes by: the codes as the rules write them, the code of the principal diagnosis (of a card: its only one), ages, the other
+    facts, and how the reasons call it."""
+
+    codes: tuple[str, ...]
+    principal: str
+    ages: Ages
+    facts: Mapping[str, object]
+    words: Words
+
+
+@dataclass(frozen=True)
+class Words:
+    """How reasons speak of a stay, or of a card."""
+
+    first: str
+    further: str
+    none: str
+    outside: str
+    age: str
+
+
+_OF_STAY = Words(
+    first="主要诊断",
+    further="其他诊断",
+    none="没有出院诊断编码，无法判断是否属于上报病种，请先补填诊断",
+    outside="主要诊断和其他诊断均不在上报病种范围内",
+    age="就诊时",
+)
+_OF_CARD = Words(
+    first="诊断",
+    further="诊断",
+    none="报告卡没有 ICD-10 编码，无法判断是否属于上报病种，请先补填",
+    outside="诊断不在上报病种范围内",
+    age="发病时",
+)
+
+
 class ReportingScope:
     """The scope of one profile under a hospital's settings. Not thread-safe: one instance per thread or process."""
 
@@ -114,26 +157,44 @@ class ReportingScope:
 
     def decide(self, stay: Stay) -> Decision:
         """The decision for one stay; never raises for what a stay may hold."""
-        ages = _ages(stay, self.age_reference)
+        condition = stay.diagnoses.principal.condition
         names = _names(stay)
-        self._facts = {
+        facts = {
             "discharged": day_of(stay.discharge.time) is not None,
-            "age": -1 if ages.counted is None else ages.counted,
             "text": " ".join(filter(None, names)),
             "unnamed": not all(names),
+            "card": {},
         }
-        for rule in self._requirements:
-            if not self._meets(rule, ages.counted):
-                return self._unmet(rule, ages)
-        codes = [_plain(code) for code in stay.diagnosis_codes()]
-        condition = stay.diagnoses.principal.condition
+        codes = tuple(_plain(code) for code in stay.diagnosis_codes())
         principal = _plain(condition.code) if condition is not None and condition.code else ""
-        hits = [(rule, found) for rule in self._includes if rule.on and (found := self._apply(rule, codes)) is not None]
-        return self._due(hits, principal, ages) if hits else self._not_due(codes)
+        return self._decide(Judged(codes, principal, _ages(stay, self.age_reference), facts, _OF_STAY))
 
-    def _due(self, hits: list[tuple[ScopeRule, list[str]]], principal: str, ages: Ages) -> Decision:
+    def decide_card(self, card: Card) -> Decision:
+        """The decision for the report card of one tumour; never raises for what a card may hold."""
+        age = int(card.age_at_incidence) if card.age_at_incidence.isdecimal() else None
+        code = _plain(card.icd10)
+        known = card.record()
+        facts = {
+            "discharged": True,
+            "text": "".join(card.diagnosis_name.split()),
+            "unnamed": not card.diagnosis_name,
+            "card": {name: known.get(name, "") for name in FIELDS},
+        }
+        return self._decide(Judged((code,) if code else (), code, Ages(age, age, None, None), facts, _OF_CARD))
+
+    def _decide(self, judged: Judged) -> Decision:
+        age = judged.ages.counted
+        self._facts = {**judged.facts, "age": -1 if age is None else age}
+        for rule in self._requirements:
+            if not self._meets(rule, age):
+                return self._unmet(rule, judged)
+        hits = [(rule, found) for rule in self._includes if rule.on and (found := self._apply(rule, judged.codes)) is not None]
+        return self._due(hits, judged) if hits else self._not_due(judged)
+
+    def _due(self, hits: list[tuple[ScopeRule, list[str]]], judged: Judged) -> Decision:
+        ages, principal = judged.ages, judged.principal
         required = [f"{r.reason}（{ages.counted} 岁）" if r.asks_age else r.reason for r in self._requirements]
-        parts = ["，".join(required), *(_why(rule, found, principal) for rule, found in hits)]
+        parts = ["，".join(required), *(_why(rule, found, judged) for rule, found in hits)]
         treatments = [n.reason for n in self._notes if n.effect == "companion" and self._apply(n, [principal]) is not None]
         if treatments and any(found for _, found in hits):
             parts.append(f"本次为{'、'.join(treatments)}，凭伴随的上报病种诊断上报")
@@ -141,11 +202,11 @@ class ReportingScope:
         rules = (*(r.id for r in self._requirements), *(rule.id for rule, _ in hits))
         return Decision(True, rules, "；".join(filter(None, [*parts, *doubts])), review=bool(doubts))
 
-    def _not_due(self, codes: list[str]) -> Decision:
+    def _not_due(self, judged: Judged) -> Decision:
         """No including rule matched: say what came near."""
+        codes = judged.codes
         if not codes:
-            reason = "没有出院诊断编码，无法判断是否属于上报病种，请先补填诊断"
-            return Decision(False, (_NO_DIAGNOSIS_IN_SCOPE,), reason, review=True)
+            return Decision(False, (_NO_DIAGNOSIS_IN_SCOPE,), judged.words.none, review=True)
         near: list[str] = []
         ids: list[str] = []
         for rule in self._notes:
@@ -166,7 +227,7 @@ class ReportingScope:
                 near.append(f"{found[0]}（{rule.reason}）默认不上报，可在设置中打开规则 {rule.id}")
         unclear, left_open = self._unclear(codes)
         review = bool(unclear) or any(rule.id in ids for rule in self._notes if rule.effect == "review")
-        reason = "没有可以确定属于上报病种的诊断" if review else "主要诊断和其他诊断均不在上报病种范围内"
+        reason = "没有可以确定属于上报病种的诊断" if review else judged.words.outside
         if near or unclear:
             reason += "：" + "；".join([*near, *unclear])
         return Decision(False, (*ids, *left_open) or (_NO_DIAGNOSIS_IN_SCOPE,), reason, review)
@@ -209,13 +270,14 @@ class ReportingScope:
         self._facts = facts
         return met
 
-    def _unmet(self, requirement: ScopeRule, ages: Ages) -> Decision:
+    def _unmet(self, requirement: ScopeRule, judged: Judged) -> Decision:
+        ages, when = judged.ages, judged.words.age
         if requirement.asks_age and ages.counted is None:
-            reason = f"无法确定就诊时年龄，无法判断是否满足“{requirement.reason}”：没有可用的出生日期和年龄，请先补填出生日期"
+            reason = f"无法确定{when}年龄，无法判断是否满足“{requirement.reason}”：没有可用的出生日期和年龄，请先补填出生日期"
             return Decision(False, (requirement.id,), reason, review=True)
         cause = ""
         if requirement.asks_age:
-            cause = f"就诊时年龄 {ages.counted} 岁，"
+            cause = f"{when}年龄 {ages.counted} 岁，"
         elif requirement.when is not None and "discharged" in requirement.when.variables and not self._facts["discharged"]:
             cause = "没有出院时间，尚未出院或出院时间无法识别，"
         doubts = self._age_doubts(requirement, ages)
@@ -249,11 +311,11 @@ def _names(stay: Stay) -> list[str]:
     return ["".join(unicodedata.normalize("NFKC", name).split()) for name in given]
 
 
-def _why(rule: ScopeRule, codes: list[str], principal: str) -> str:
+def _why(rule: ScopeRule, codes: list[str], judged: Judged) -> str:
     if not codes:
         return rule.reason
     shown = codes[0]
-    position = "主要诊断" if shown == principal else "其他诊断"
+    position = judged.words.first if shown == judged.principal else judged.words.further
     return f"{position} {shown} 属于“{rule.reason}”"
 
 

@@ -28,10 +28,14 @@ class PlatformChoice(Struct, frozen=True):
     id: str
     switches: dict[str, bool] = {}
     age_reference: AgeReference | None = None
+    options: dict[str, str] = {}
+    """what the hospital says about itself to the platform (`mappings.profile.Option`)"""
+    template: Path | None = None
+    """the hospital's own table of columns of a platform whose template is not public (`mappings.card_layout.own_layout`)"""
 
 
 class Draft(Struct, frozen=True):
-    """What one platform would get of one stay. ``record`` and ``digest`` are empty when the stay is not due."""
+    """What one platform would get of one stay or one tumour. ``record`` and ``digest`` are empty when the stay is not due."""
 
     platform: str
     decision: Decision
@@ -46,12 +50,12 @@ class Draft(Struct, frozen=True):
 
 
 class Drafter:
-    """Drafts for one platform. Not thread-safe: one per process or thread."""
+    """Drafts of stays for one platform (of tumours: `gateway.reporting.card_drafts.CardDrafter`). Not thread-safe: one per process or thread."""
 
     def __init__(self, choice: PlatformChoice, *, dictionaries: Path | None = None) -> None:
         self.profile = profile(choice.id)
         self.scope = self.profile.scope(switches=choice.switches, age_reference=choice.age_reference)
-        self.checker = Checker(self.profile.layout, self.profile.check_tables, dictionaries=Dictionaries(dictionaries))
+        self.checker = Checker(self.profile.stay_layout, self.profile.check_tables, dictionaries=Dictionaries(dictionaries))
 
     def decide(self, stay: Stay) -> Decision:
         """Whether the stay is due, and why."""
@@ -62,8 +66,8 @@ class Drafter:
         decision = self.decide(stay)
         if not decision.due:
             return Draft(self.profile.id, decision)
-        record = self.profile.layout.record(stay)
-        findings = [*self.checker.check(record), *overflow_findings(self.profile.layout, stay)]
+        record = self.profile.stay_layout.record(stay)
+        findings = [*self.checker.check(record), *overflow_findings(self.profile.stay_layout, stay)]
         return Draft(self.profile.id, decision, record, record_digest(record), tuple(findings))
 
     def _within_history(self, stay: Stay, decision: Decision) -> Decision:
