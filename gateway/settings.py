@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gateway.cases.primaries.choices import RegistryChoices
 from gateway.model.errors import ConfigurationError
 from mappings.profile import platform_ids, profile
 
@@ -92,8 +93,31 @@ class Source(_Section):
         return Path("inbox-v2") if self.kind == "folder" else None
 
 
+class Registry(_Section):
+    """A hospital's choices about cancer registration; `gateway.cases.primaries.choices` says what each means."""
+
+    in_situ: Literal["together", "apart"] = "together"
+    icd10_edition: Literal["canregtools", "canreg5"] = "canregtools"
+    pituitary: bool = False
+    certain_score: int = Field(default=90, ge=1, le=100)
+    doubtful_score: int = Field(default=65, ge=1, le=100)
+    diagnosing_level: Literal["", "1", "2", "3", "4", "5", "6"] = ""
+
+    @model_validator(mode="after")
+    def _doubtful_below_certain(self) -> Registry:
+        if self.doubtful_score > self.certain_score:
+            raise ValueError("doubtful_score 不能高于 certain_score")
+        return self
+
+    @property
+    def choices(self) -> RegistryChoices:
+        """The choices as the registry uses them."""
+        return RegistryChoices(**self.model_dump())
+
+
 class Platform(_Section):
-    """What a hospital decides about one platform; what the platform wants stands in its profile."""
+    """What a hospital decides about one platform; what the platform wants stands in its profile. ``options`` is what the hospital says about
+    itself to the platform (an institution code); ``template`` is its own table of the columns of a file, where the platform's is not public."""
 
     enabled: bool = True
     review: bool = False
@@ -104,6 +128,8 @@ class Platform(_Section):
     outbox: Path = Path("outbox")
     encoding: str | None = None
     switches: dict[str, bool] = {}
+    options: dict[str, str] = {}
+    template: Path | None = None
     age_reference: Literal["admission", "discharge"] | None = None
     concurrency: int = Field(default=4, ge=1, le=64)
     per_second: float = Field(default=20.0, gt=0)
@@ -123,6 +149,7 @@ class Settings(_Section):
     dictionaries: Path | None = None
     server: Server = Server()
     intake: Intake = Intake()
+    registry: Registry = Registry()
     sources: dict[str, Source] = {}
     platforms: dict[str, Platform] = {}
 
@@ -135,6 +162,10 @@ class Settings(_Section):
             rules = [rule.id for rule in profile(id).scope().rules if rule.effect == "include"]
             if wrong := sorted(chosen.switches.keys() - set(rules)):
                 raise ValueError(f"platforms.{id}.switches：范围规则中没有可开关的 {'、'.join(wrong)}（可用：{'、'.join(rules)}）")
+            if unknown := sorted(chosen.options.keys() - profile(id).options.keys()):
+                raise ValueError(
+                    f"platforms.{id}.options：没有 {'、'.join(unknown)}（可用：{'、'.join(sorted(profile(id).options))}）"
+                )
         return self
 
     def path(self, relative: Path) -> Path:

@@ -95,20 +95,25 @@ class Preparer:
 
     def _draft(self, drafter: Drafter, stay: Stay, findings: tuple[Finding, ...], cancelled: bool) -> PreparedDraft:
         draft = drafter.draft(stay) if not cancelled else Draft(drafter.profile.id, CANCELLED)
-        decision = draft.decision
-        if decision.due and findings:
+        if draft.decision.due and findings:
             draft = replace(draft, findings=(*draft.findings, *findings))
-        return PreparedDraft(
-            platform=draft.platform,
-            due=decision.due,
-            review=decision.review,
-            blocked=draft.blocked,
-            rules=" ".join(decision.rules),
-            reason=decision.reason,
-            findings=msgspec.json.encode(draft.findings).decode(),
-            digest=draft.digest,
-            sealed_record=self._vault.seal(msgspec.json.encode(draft.record), RECORD_PLACE) if decision.due else b"",
-        )
+        return sealed(self._vault, draft)
+
+
+def sealed(vault: Vault, draft: Draft, *, asks: bool = False) -> PreparedDraft:
+    """A draft ready to be written; ``asks`` when a person must look at it whatever its scope says."""
+    decision = draft.decision
+    return PreparedDraft(
+        platform=draft.platform,
+        due=decision.due,
+        review=decision.review or asks,
+        blocked=draft.blocked,
+        rules=" ".join(decision.rules),
+        reason=decision.reason,
+        findings=msgspec.json.encode(draft.findings).decode(),
+        digest=draft.digest,
+        sealed_record=vault.seal(msgspec.json.encode(draft.record), RECORD_PLACE) if decision.due else b"",
+    )
 
 
 class _Worker(Struct):

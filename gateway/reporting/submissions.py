@@ -138,13 +138,13 @@ def _version(
     operation: str = "submit",
     replaces: str = "",
 ) -> SubmissionVersion:
+    window = profile(made.platform).cadence.window_of(submission.window)
     if made.blocked:
         state = Ours.BLOCKED
     elif _to_review(made, reviewed):
         state = Ours.AWAITING_REVIEW
     else:
         state = Ours.READY
-    due_from, late = _due(submission, item.unit, at)
     return SubmissionVersion(
         id=f"{submission.id}.{number}",
         submission_id=submission.id,
@@ -156,8 +156,8 @@ def _version(
         replaces=replaces,
         our_state=step_ours(Ours.DRAFTED, state),
         platform_state=Theirs.UNKNOWN,
-        due_from=due_from,
-        late=late,
+        due_from=max(window.opens, at) if window.state(at) == "waiting" else at,
+        late=window.state(at) == "backfill",
         rules=made.rules,
         reason=made.reason,
         findings=made.findings,
@@ -170,16 +170,6 @@ def _version(
 
 def _to_review(made: PreparedDraft, reviewed: Mapping[str, bool]) -> bool:
     return reviewed.get(made.platform, False) or made.review
-
-
-def _due(submission: Submission, unit: Unit, at: datetime) -> tuple[datetime, bool]:
-    """From when a version may leave, and whether that is late. A stay waits for its month to end; the card of a tumour is due when it is
-    made."""
-    if unit.kind == "tumour":
-        return at, False
-    window = profile(submission.platform).cadence.window_of(submission.window)
-    state = window.state(at)
-    return max(window.opens, at) if state == "waiting" else at, state == "backfill"
 
 
 def _successor(
@@ -259,6 +249,30 @@ def nothing_owed(session: Session, unit: Unit, rule: str, reason: str) -> list[O
     return found
 
 
+def known_versions(session: Session, tumours: Iterable[int]) -> dict[int, list[int]]:
+    """The versions of tumours that some platform may have, by tumour, oldest first."""
+    at_platform = col(SubmissionVersion.our_state).in_(sorted(_MAY_BE_KNOWN)) | (
+        (col(SubmissionVersion.our_state) == Ours.QUEUED) & (col(SubmissionVersion.batch_id) != "")
+    )
+    statement = (
+        select(Submission.tumour_id, SubmissionVersion.tumour_version_id)
+        .join(SubmissionVersion, col(SubmissionVersion.submission_id) == col(Submission.id))
+        .where(
+            col(Submission.tumour_id).in_(list(tumours)),
+            Submission.part == "",
+            SubmissionVersion.operation != "withdraw",
+            at_platform,
+        )
+        .distinct()
+        .order_by(col(SubmissionVersion.tumour_version_id))
+    )
+    found: dict[int, list[int]] = {}
+    for tumour, made_from in session.exec(statement):
+        if tumour is not None and made_from is not None:
+            found.setdefault(tumour, []).append(made_from)
+    return found
+
+
 def history(session: Session, submission_id: str) -> list[SubmissionVersion]:
     """All versions of a submission, oldest first."""
     statement = select(SubmissionVersion).where(SubmissionVersion.submission_id == submission_id)
@@ -273,6 +287,11 @@ def version(session: Session, id: str) -> SubmissionVersion:
     if row is None:
         raise NotFound(f"没有编号为 {id} 的上报", english=f"no submission {id}")
     return row
+
+
+def unit_of(session: Session, row: SubmissionVersion) -> Unit:
+    """What a version is about."""
+    return Unit.of(session.get_one(Submission, row.submission_id))
 
 
 def record_of(vault: Vault, row: SubmissionVersion) -> dict[str, str]:
