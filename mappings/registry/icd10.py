@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -43,10 +43,11 @@ class Provisional(Struct, frozen=True, omit_defaults=True):
     """of the table, English"""
 
 
-@cache
+@lru_cache(maxsize=65536)
 def registry_form(code: str) -> str:
     """The code as a registry keeps it: ``C34.900x001†`` → ``C34.9``, ``C349`` → ``C34.9``, ``C61.x00`` and ``C61.900`` → ``C61``,
-    ``D46`` → ``D46``. Empty when it is no ICD-10 code. It is not looked up: see `is_neoplasm`. Of a dagger and asterisk pair the dagger code counts."""
+    ``D46`` → ``D46``. Empty when it is no ICD-10 code. It is not looked up: see `is_neoplasm`. Of a dagger and asterisk pair the dagger
+    code counts."""
     words = unicodedata.normalize("NFKC", code).upper().split()
     match = _CODE.fullmatch(words[0]) if words else None
     if match is None:
@@ -82,7 +83,7 @@ def counts_as(form: str) -> str:
     return _counted().get(form, form)
 
 
-@cache
+@lru_cache(maxsize=65536)
 def icd10_of(topography: str, morphology: str, behaviour: str, edition: Edition = "canregtools", sex: str = "") -> str:
     """The ICD-10 code, in registry form, that a site, a four-digit histology and a behaviour convert to; empty when the tables have none.
     ``edition`` decides haematopoietic codes and the few cells in which CanReg5 differs; ``sex`` (1 male) matters to 8930/3 only (SR20)."""
@@ -92,8 +93,11 @@ def icd10_of(topography: str, morphology: str, behaviour: str, edition: Edition 
 def conversion(
     topography: str, morphology: str, behaviour: str, edition: Edition = "canregtools", sex: str = ""
 ) -> tuple[str, str]:
-    """(ICD-10, the rule that decided it); as `icd10_of`. The rule is empty when none applies."""
+    """(ICD-10, the rule that decided it); as `icd10_of`. The rule is empty when none applies. Without a site only haematopoietic
+    tumours convert."""
     if (topography and topography not in topographies()) or not (morphology.isdigit() and len(morphology) == 4):
+        return "", ""
+    if not topography and morphology < "9590":
         return "", ""
     for row in rows("icd10_conversion_rules"):
         if (
@@ -109,8 +113,8 @@ def conversion(
 
 def accepted(topography: str, morphology: str, behaviour: str) -> frozenset[str]:
     """Every ICD-10 code that a site, a histology and a behaviour may carry without contradiction: the conversions of both editions for either
-    sex, and where no haematopoietic rule applies the site's own column, which other programs use (C70.9 9530/0 converts to D32.0 by SR15, D32.9 is no
-    contradiction)."""
+    sex, and where no haematopoietic rule applies the site's own columns, which other programs use (C70.9 9530/0 converts to D32.0 by SR15,
+    D32.9 is no contradiction)."""
     codes = {icd10_of(topography, morphology, behaviour, edition, sex) for edition in EDITIONS for sex in ("1", "2")}
     if (site := _sites().get(topography)) is not None and morphology < "9590":
         columns = ["malignant_3", "in_situ_2", "benign_0", "uncertain_1"] + [

@@ -7,7 +7,7 @@ from a decision (S8: which site and histology to keep) is `merged`; the dates an
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -57,7 +57,7 @@ class Merged(Struct, frozen=True):
     steps: tuple[Said, ...]
 
 
-@cache
+@lru_cache(maxsize=65536)
 def compare(a: Neoplasm, b: Neoplasm) -> Verdict:
     """Whether two tumours of one person are one; the same whichever comes first. ``unknown-site``: exactly one has no known site, a person
     decides (S7). ``invalid``: a histology is in no group (S1)."""
@@ -140,7 +140,7 @@ def _sites(a: Neoplasm, b: Neoplasm, steps: list[Said]) -> Verdict:
     return Verdict(result, "S7", (*steps, ("S7", zh, en)))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def site_group(topography: str) -> str:
     """The group of sites: ``T1`` to ``T8``, or the three-character category that is a group of its own (T9, ``C50``); empty for no
     topography."""
@@ -150,7 +150,7 @@ def site_group(topography: str) -> str:
     return next((row["id"] for row in _groups("topography_group") if category in ranges(row["codes"])), category)
 
 
-@cache
+@lru_cache(maxsize=16384)
 def histology_group(morphology: str) -> str:
     """The group of a four-digit histology, ``M1`` to ``M17``; ``M0`` for what is in none. The first row that holds it counts, so that M14 is
     what the others leave of 9590-9999."""

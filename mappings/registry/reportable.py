@@ -13,7 +13,7 @@ from mappings.registry.tables import rows
 
 Action = Literal["report", "look", "search-primary", "split", "treatment", "history", "screening", "never"]
 """``report``: a card. ``look``: a person decides. ``search-primary``: no card on this code alone. ``split``: one card per primary.
-``treatment``, ``history``, ``screening``: the code tells of a tumour without naming it, see `gateway.cases.primaries.evidence`. ``never``: not reported."""
+``treatment``, ``history``, ``screening``: the code tells of a tumour without naming it. ``never``: not reported."""
 
 PITUITARY: Final = frozenset({"D35.2-D35.4", "D44.3-D44.5"})
 """Rows on which sources disagree: a switch of the hospital makes them reportable."""
