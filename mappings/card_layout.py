@@ -41,6 +41,7 @@ from typing import Any, Literal
 from gateway.model.card import Card
 from gateway.model.errors import ConfigurationError
 from mappings.expressions import Expression, context
+from mappings.registry import basis
 
 Misfit = Literal["missing", "code", "day", "length"]
 """What is wrong with one column: it is mandatory and empty; the code has no counterpart; a date lacks its day; the text is too long."""
@@ -236,8 +237,6 @@ def _compound_surnames() -> frozenset[str]:
 
 
 def _basis_zhejiang(digits: str) -> str:
-    from mappings.registry import basis
-
     return basis.zhejiang(digits.split(",")) if digits else ""
 
 
