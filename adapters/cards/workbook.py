@@ -6,7 +6,7 @@ Values come out in the codes of T/CHIA 18-2021 whatever the sheet prints. Column
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,11 +17,13 @@ from adapters.cards.values import read as read_cell
 from adapters.hqms.tables import Limits, Row, RowFault
 from conformance.checks.finding import Finding, Severity
 from gateway.model.card import FIELDS, Card
+from mappings.region import resolve
 
 DEATH_CARD: Final = "2"
 """``card_type`` of what is raised from a death certificate (workflow_codes.csv)."""
 
 _CHAIN: Final = ("cause_a", "cause_b", "cause_c", "cause_d", "other_conditions")
+_PARTS: Final = ("province", "city", "county", "town", "village", "house_no")
 _ON_CARD: Final = frozenset(FIELDS)
 _SAID: Final[dict[Fault, tuple[str, Severity, str, str]]] = {
     "code": (
@@ -142,9 +144,17 @@ def _read_row(kind: Kind, number: int, said: dict[str, str], findings: tuple[Fin
         values["death_cause_text"] = "；".join(part for part in (values.get("death_cause_text", ""), chain) if part)
     for place in ("hukou", "residence"):
         whole = others.get(f"{place}_address", "")
-        if whole and not any(name.startswith(f"{place}_") and name != f"{place}_region_code" for name in values):
-            values[f"{place}_house_no"] = whole
+        if whole and not any(values.get(f"{place}_{part}") for part in _PARTS):
+            values |= _parts(place, whole)
     return CardRow(number, Card(**values), "read", findings, others, extra)
+
+
+def _parts(place: str, address: str) -> dict[str, str]:
+    """An address in one piece as the fields of a card; what cannot be told apart stays in one piece."""
+    found = asdict(resolve(address))
+    code = found.pop("code")
+    parts = {f"{place}_{part}": text for part, text in found.items() if text}
+    return {**parts, f"{place}_region_code": code} if code else parts
 
 
 def _chain(said: dict[str, str]) -> str:

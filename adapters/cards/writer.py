@@ -66,6 +66,7 @@ _NOT_FILLED: Final = frozenset(
         "created_time",
         "hukou_address",
         "residence_address",
+        "unit_code",
     )
 )
 """Columns of a card that a template leaves out: given by platforms or worked out from others. They are read all the same."""

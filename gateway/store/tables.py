@@ -432,6 +432,94 @@ class HandedIn(Base, table=True):
     created_at: datetime = _time()
 
 
+class ExchangeFile(Base, table=True):
+    """One file of the monthly exchange between two registry platforms (``side`` ``chronic`` or ``registry``). ``purpose``: ``export`` (what the
+    platform has, handed in), ``outgoing`` (piece ``piece`` of ``pieces`` of what is sent to it) or ``result`` (what its import page answered to
+    the outgoing file ``answers_to``). The bytes are in the raw store under ``digest``. ``rows`` were read or written, ``refused`` could not be
+    read."""
+
+    __tablename__ = "exchange_file"
+
+    id: str = Field(primary_key=True)
+    month: str = Field(index=True)
+    side: str
+    purpose: str
+    digest: str
+    name: str
+    rows: int = 0
+    refused: int = 0
+    piece: int = 1
+    pieces: int = 1
+    answers_to: str = ""
+    source_file: str = ""
+    actor: str
+    at: datetime = _time()
+
+
+class ExchangeRow(Base, table=True):
+    """One card of a platform's export, sealed (`gateway.exchange.book.Exported`). ``key`` names the card for as long as the platform has it."""
+
+    __tablename__ = "exchange_row"
+    __table_args__ = (UniqueConstraint("file_id", "row"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    file_id: str = Field(foreign_key="exchange_file.id")
+    row: int
+    key: str
+    sealed_body: bytes = Field(sa_type=LargeBinary)
+
+
+class ExchangeLine(Base, table=True):
+    """One row of an outgoing file and what the platform said of it. ``operation``: ``add`` the card ``record`` of the other platform, or
+    ``correct`` its own card ``record`` in ``fields``. ``outcome``: empty until answered, ``imported``, ``exists`` (imported: the person was
+    known), ``refused``, ``unclear`` (an unexplained error: it may be stored), ``lost`` (a person looked: it is not stored)."""
+
+    __tablename__ = "exchange_line"
+    __table_args__ = (UniqueConstraint("file_id", "row"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True)
+    file_id: str = Field(foreign_key="exchange_file.id")
+    row: int
+    entry: str
+    record: str = Field(index=True)
+    operation: str
+    fields: str = ""
+    outcome: str = ""
+    sealed_reason: bytes | None = Field(default=None, sa_type=LargeBinary)
+    answered_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    answered_by: str = ""
+
+
+class ExchangeDecision(Base, table=True):
+    """A person's decision about the exchange. ``subject`` ``entry``: the proposal for the tumour ``left`` is to be carried out (``accept``, with
+    ``choices`` whose value is taken, by field) or not (``decline``), for as long as what is compared has this ``digest``. ``subject``
+    ``record``: two cards are the ``same`` or stay ``apart``."""
+
+    __tablename__ = "exchange_decision"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    verdict: str
+    left: str = Field(index=True)
+    right: str = ""
+    digest: str = ""
+    choices: str = "{}"
+    reason: str
+    actor: str
+    at: datetime = _time()
+
+
+class ExchangeMonth(Base, table=True):
+    """A month whose exchange is done: when both platforms first had the same tumours."""
+
+    __tablename__ = "exchange_month"
+
+    month: str = Field(primary_key=True)
+    finished_at: datetime = _time()
+    tumours: int
+
+
 class Submission(Base, table=True):
     """One stay or one tumour due to one platform. ``current`` is the number of its latest version. ``part`` is empty for the main report;
     others of the same tumour (``first_visit/3``) have a ``parent``, the submission that the platform must have first."""
