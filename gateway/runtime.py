@@ -14,11 +14,13 @@ from pathlib import Path
 
 from adapters.hl7v2.batch import messages_of
 from adapters.transports.rest import RestTransport
+from adapters.transports.soap import SoapTransport
 from gateway.assembling import TOGETHER, Assembler
 from gateway.audit.log import Event, record
 from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
 from gateway.delivery.engine import Engine, Lane
+from gateway.delivery.hub import HubChannel, HubTerms
 from gateway.importing import Importer
 from gateway.intake.bulk import take_file
 from gateway.intake.journal import Journal
@@ -285,7 +287,7 @@ class Gateway:
         return False
 
     def _channel(self, id: str, chosen: Platform) -> Channel | None:
-        """The HTTP channel to a platform, or None when it is served by files."""
+        """The channel to a platform, or None when it is served by files."""
         described = profile(id)
         transport = chosen.transport or described.transport
         if transport == "folder":
@@ -312,5 +314,9 @@ class Gateway:
                     english="secret file",
                 )
             secret = path.read_text("utf-8").strip()
-        timeout = chosen.timeout_seconds or float(described.settings["rest"]["timeout_seconds"])
+        timeout = chosen.timeout_seconds or float(described.settings[transport]["timeout_seconds"])
+        if transport == "soap":
+            soap = described.settings["soap"]
+            terms = HubTerms.of(soap, described.chosen(chosen.options), user=chosen.account, secret=secret)
+            return HubChannel(terms, SoapTransport(chosen.url, wsdl=str(soap["wsdl"]), timeout=timeout))
         return RestChannel(described, RestTransport(chosen.url, account=chosen.account, secret=secret, timeout=timeout))

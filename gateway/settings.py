@@ -121,7 +121,7 @@ class Platform(_Section):
 
     enabled: bool = True
     review: bool = False
-    transport: Literal["rest", "folder"] | None = None
+    transport: Literal["rest", "soap", "folder"] | None = None
     url: str = ""
     account: str = ""
     secret_file: Path | None = None

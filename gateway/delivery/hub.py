@@ -51,10 +51,10 @@ class HubTerms:
     def of(cls, soap: Mapping[str, Any], options: Mapping[str, str], *, user: str, secret: str) -> HubTerms:
         """Raises `ConfigurationError` that names what is missing or cannot be."""
         wanted = {kind.part: kind.dispatch for kind in datatypes().values()} | {"query": "dispatch_query"}
-        if missing := [name for name in ("system_code", "area_code", *wanted.values()) if not options.get(name)]:
+        if missing := [name for name in ("system_code", "local_area_code", *wanted.values()) if not options.get(name)]:
             raise _unusable("、".join(missing), "没有填写")
-        if not re.fullmatch(r"\d{8}", options["area_code"]):
-            raise _unusable("area_code", "应为八位区划代码")
+        if not re.fullmatch(r"\d{8}", options["local_area_code"]):
+            raise _unusable("local_area_code", "应为八位区划代码")
         algorithm = str(soap["sign"])
         if algorithm != "none" and algorithm not in hashlib.algorithms_available:
             raise _unusable("sign", "不是可用的摘要算法")
@@ -65,7 +65,7 @@ class HubTerms:
         return cls(
             caller=Caller(options["system_code"], user, secret, algorithm, str(soap["sign_of"])),
             dispatch={part: options[name] for part, name in wanted.items()},
-            area=options["area_code"],
+            area=options["local_area_code"],
             operation=str(soap["operation"]),
             hours=hours,
             largest_bytes=int(soap["largest_bytes"]),
