@@ -122,7 +122,8 @@ class Corrected(BaseModel):
     changed: bool
 
 
-def _view(row: SubmissionVersion, submission: Submission) -> VersionView:
+def view(row: SubmissionVersion, submission: Submission) -> VersionView:
+    """A version as it is shown."""
     return VersionView(
         id=row.id,
         platform=row.platform,
@@ -194,7 +195,7 @@ def listing(
         if wanted:
             statement = statement.where(col(column) == wanted)
     with gateway.ledger.read() as session:
-        return [_view(row, owner) for row, owner in session.exec(statement.order_by(col(SubmissionVersion.id)).limit(limit))]
+        return [view(row, owner) for row, owner in session.exec(statement.order_by(col(SubmissionVersion.id)).limit(limit))]
 
 
 @router.get("/tallies", summary="各平台、月份、状态的上报数 / how many stand where")
@@ -213,7 +214,7 @@ def detail(id: str, gateway: InGateway, actor: Actor) -> list[VersionDetail]:  #
             attempts = session.exec(select(Attempt).where(Attempt.version_id == version.id).order_by(col(Attempt.number)))
             found.append(
                 VersionDetail(
-                    **_view(version, owner).model_dump(),
+                    **view(version, owner).model_dump(),
                     findings=_findings(version),
                     attempts=[AttemptView(**a.model_dump(include=set(AttemptView.model_fields))) for a in attempts],
                     receipts=_receipts(session, gateway.vault, version.id),
@@ -250,7 +251,7 @@ def open_work(
             else:
                 wanted = ("error",) if item.kind == "blocked" else ("error", "verify", "rare")
                 reasons = [finding for finding in _findings(row) if finding.severity in wanted]
-            found.append(WorkView(kind=item.kind, version=_view(row, owner), reasons=reasons))
+            found.append(WorkView(kind=item.kind, version=view(row, owner), reasons=reasons))
         return found
 
 
