@@ -23,6 +23,9 @@ from gateway.model.errors import ConfigurationError
 from mappings.expressions import Expression
 from mappings.registry.tables import rows
 
+_DIALECTS: Final = {"basis_card": "诊断依据（旧报告卡）", "basis_list": "诊断依据（全部）"}
+"""the fields that the card keeps beside those of the reference (`gateway.model.card`)"""
+
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -99,4 +102,4 @@ def _label(field: str) -> str:
 @cache
 def _labels() -> Mapping[str, str]:
     """Chinese names of the fields of a card."""
-    return {row["field_id"]: row["name_zh"] for row in rows("card_fields")}
+    return {**_DIALECTS, **{row["field_id"]: row["name_zh"] for row in rows("card_fields")}}
