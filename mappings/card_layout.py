@@ -38,7 +38,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway.model.card import Card
+from gateway.model.card import FIELDS, Card
 from gateway.model.errors import ConfigurationError
 from mappings.expressions import Expression, context
 from mappings.registry import basis
@@ -157,7 +157,12 @@ def own_layout(platform: str, path: Path) -> CardLayout:
             action=f"请核对 platforms.{platform}.template，文件须为 UTF-8 编码的 CSV，列为 {'、'.join(_COLUMNS)}",
             english=f"cannot read the template {path.name}",
         ) from None
-    return _compiled(platform, text, files("mappings").joinpath("platforms", platform, "codes"), path.name, False)
+    made = _compiled(platform, text, files("mappings").joinpath("platforms", platform, "codes"), path.name, False)
+    if unknown := sorted({field.path for field in made.fields} - {"", *FIELDS}):
+        raise ConfigurationError(
+            f"{path.name} 的 field 列中没有这样的报告卡字段：{'、'.join(unknown)}", english=f"{path.name}: unknown fields of the card"
+        )
+    return made
 
 
 def _compiled(id: str, text: str, codes: Traversable, where: str, in_bytes: bool) -> CardLayout:
