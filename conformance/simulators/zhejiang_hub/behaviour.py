@@ -36,9 +36,10 @@ class Refusing(_Setting):
 
 
 class Faulting(_Setting):
-    """The next ``calls`` requests get a SOAP fault. ``carried_out``: they take effect all the same."""
+    """The next ``calls`` requests of a ``kind`` (empty: of any) get a SOAP fault. ``carried_out``: they take effect all the same."""
 
     calls: int = Field(default=0, ge=0)
+    kind: Literal["", "upload", "query", "reconciliation"] = ""
     carried_out: bool = True
 
 
@@ -108,10 +109,12 @@ class Conduct:
             refuse = self._behaviour.refuse
             return refuse if self._counted("refuse", refuse) else None
 
-    def faulting(self) -> Faulting | None:
+    def faulting(self, kind: Kind | None) -> Faulting | None:
         """Whether this request gets a fault."""
         with self._lock:
             fault = self._behaviour.fault
+            if fault.kind not in ("", kind):
+                return None
             return fault if self._counted("fault", fault) else None
 
     def foreign(self) -> Foreign | None:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from hmac import compare_digest
@@ -22,7 +23,7 @@ from conformance.simulators.zhejiang_hub.cards import Cards, Item, Unacceptable
 from mappings.cadence import CHINA
 
 HEADER = ("RequestId", "RequestTime", "SystemCode", "DispatchCode", "UserName", "Sign")
-DISPATCH: dict[str, tuple[str, str]] = {
+DISPATCH: dict[str, tuple[Kind, str]] = {
     "ZLBK": ("upload", "1"),
     "ZLCF": ("upload", "10"),
     "ZLSF": ("upload", "11"),
@@ -105,16 +106,19 @@ class Exchange:
         self.cards = Cards()
         self.repeated = 0
 
-    def answer(self, text: str) -> tuple[str, bool]:
-        """The answer to a request, and whether that was an upload."""
-        upload = False
+    def answer(self, text: str) -> str:
+        """The answer to a request."""
         try:
-            request = self._admitted(text)
-            upload = request.kind == "upload"
-            told = self._carried_out(request)
+            told = self._carried_out(self._admitted(text))
         except Refusal as refusal:
             told = refusal.told
-        return _envelope(told), upload
+        return _envelope(told)
+
+    def kind_of(self, text: str) -> Kind | None:
+        """What a request asks for, as far as can be seen from outside."""
+        with suppress(Refusal):
+            return DISPATCH.get(_parsed(text.encode()).findtext("Header/DispatchCode") or "", (None, ""))[0]
+        return None
 
     # -- admission
 
@@ -163,7 +167,7 @@ class Exchange:
             decoded = base64.b64decode(content, validate=True)
         except binascii.Error:
             raise Refusal("1006", "ExchangeData 不是 base64") from None
-        return _Request(said["RequestId"], kind, datatype, decoded)  # type: ignore[arg-type]  # one of the kinds in DISPATCH
+        return _Request(said["RequestId"], kind, datatype, decoded)
 
     # -- carrying out
 

@@ -137,13 +137,14 @@ async def _call(request: Request) -> Response:
     asked = _asked(content)
     if asked is None:
         return _fault("Client", "the envelope is not as described")
-    fault = conduct.faulting()
+    kind = exchange.kind_of(asked)
+    fault = conduct.faulting(kind)
     if fault is not None and not fault.carried_out:
         return _fault("Server", "out of order")
-    text, upload = exchange.answer(asked)
+    text = exchange.answer(asked)
     if fault is not None:
         return _fault("Server", "out of order")
-    if upload and conduct.drops_answer():
+    if kind == "upload" and conduct.drops_answer():
         return _HangUp()
     foreign = conduct.foreign()
     if foreign is not None and foreign.whole:
