@@ -20,7 +20,8 @@ from gateway.audit.log import Event, record
 from gateway.delivery import batches, receipts
 from gateway.delivery.channel import Channel, RestChannel
 from gateway.delivery.engine import Engine, Lane
-from gateway.delivery.hub import HubChannel, HubTerms
+from gateway.delivery.hub import HubChannel
+from gateway.delivery.hub_terms import HubTerms
 from gateway.importing import Importer
 from gateway.intake.bulk import take_file
 from gateway.intake.journal import Journal
@@ -316,7 +317,7 @@ class Gateway:
             secret = path.read_text("utf-8").strip()
         timeout = chosen.timeout_seconds or float(described.settings[transport]["timeout_seconds"])
         if transport == "soap":
-            soap = described.settings["soap"]
-            terms = HubTerms.of(soap, described.chosen(chosen.options), user=chosen.account, secret=secret)
-            return HubChannel(terms, SoapTransport(chosen.url, wsdl=str(soap["wsdl"]), timeout=timeout))
+            options = described.chosen(chosen.options)
+            terms = HubTerms.of(described.settings["soap"], options, user=chosen.account, secret=secret)
+            return HubChannel(terms, SoapTransport(chosen.url, wsdl=options["wsdl"], timeout=timeout))
         return RestChannel(described, RestTransport(chosen.url, account=chosen.account, secret=secret, timeout=timeout))

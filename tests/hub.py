@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlmodel import Session, col, select
 
 from gateway import setup
+from gateway.delivery.hub_terms import HubTerms
 from gateway.reporting.preparing import RECORD_PLACE
 from gateway.settings import CONFIG_NAME
 from gateway.store.ledger import Ledger, new_id, now
@@ -52,7 +52,8 @@ def install(folder: Path, *, url: str, account: str, secret: str, options: dict[
     secret_file = folder / "hub.secret"
     secret_file.touch(mode=0o600)
     secret_file.write_text(secret, "utf-8")
-    said = "".join(f'{name} = "{text}"\n' for name, text in (options | {"local_area_code": AREA, "unit_code": "99DEMO"}).items())
+    all_options = {"local_area_code": AREA, "unit_code": "99DEMO", "certain_after_seconds": "0.5"} | options
+    said = "".join(f'{name} = "{text}"\n' for name, text in all_options.items())
     platform = f'\n[platforms.{PLATFORM}]\nurl = "{url}"\naccount = "{account}"\nsecret_file = "hub.secret"\n'
     quick = "retry_first_seconds = 0.05\nretry_longest_seconds = 1\nreceipts_seconds = 0.1\n"
     text = config.read_text("utf-8").replace("port = 8750", f"port = {port}")
@@ -136,6 +137,8 @@ def attempts(ledger: Ledger, version_id: str) -> list[Attempt]:
         return list(session.exec(select(Attempt).where(Attempt.version_id == version_id).order_by(col(Attempt.number))))
 
 
-def terms(options: dict[str, str], **changes: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """``[soap]`` of the hub's profile with changes, and the options of a hospital."""
-    return dict(profile(PLATFORM).settings["soap"]) | changes, options | {"local_area_code": AREA}
+def terms(options: dict[str, str], *, user: str, secret: str = "", **changes: str) -> HubTerms:
+    """What a hospital agreed with the hub: its ``options``, and changes of others."""
+    chosen = profile(PLATFORM)
+    said = chosen.chosen(options | {"local_area_code": AREA} | changes)
+    return HubTerms.of(chosen.settings["soap"], said, user=user, secret=secret)

@@ -7,20 +7,17 @@ sent again only when the hub says that it never got them, and says so late enoug
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any
 
 from adapters.transports.soap import SoapTransport
 from gateway.delivery import hub_answers
 from gateway.delivery.channel import Delivered, IncomingReceipt, Parcel, StillProcessing
-from gateway.delivery.hub_answers import Answer, Hours, Reconciled
-from gateway.delivery.hub_envelope import TIME, Caller, Datatype, UnreadableXml, business_xml, datatypes, text_of
-from gateway.model.errors import AmbiguousFailure, ConfigurationError, PermanentFailure, TransientFailure
+from gateway.delivery.hub_answers import Answer, Reconciled
+from gateway.delivery.hub_envelope import TIME, Datatype, UnreadableXml, business_xml, datatypes, text_of
+from gateway.delivery.hub_terms import HubTerms
+from gateway.model.errors import AmbiguousFailure, PermanentFailure, TransientFailure
 from mappings.cadence import CHINA
 
 _OUR_KEY = re.compile(r"[0-9a-f-]{36}\.\d+")
@@ -28,53 +25,6 @@ _OUR_KEY = re.compile(r"[0-9a-f-]{36}\.\d+")
 
 _CLOCKS = timedelta(hours=1)
 """How far the hub's clock may be from ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubTerms:
-    """What the hub's profile (``[soap]``) and a hospital's options say. ``dispatch`` holds the dispatch codes by the part that they carry, and
-    of ``query``. Durations as in the profile."""
-
-    caller: Caller
-    dispatch: Mapping[str, str]
-    area: str
-    operation: str
-    hours: Hours
-    largest_bytes: int
-    certain_after: timedelta
-    unlisted_after: timedelta
-    look_back: timedelta
-    window: tuple[str, str]
-    withdrawn_status: str
-
-    @classmethod
-    def of(cls, soap: Mapping[str, Any], options: Mapping[str, str], *, user: str, secret: str) -> HubTerms:
-        """Raises `ConfigurationError` that names what is missing or cannot be."""
-        wanted = {kind.part: kind.dispatch for kind in datatypes().values()} | {"query": "dispatch_query"}
-        if missing := [name for name in ("system_code", "local_area_code", *wanted.values()) if not options.get(name)]:
-            raise _unusable("、".join(missing), "没有填写")
-        if not re.fullmatch(r"\d{8}", options["local_area_code"]):
-            raise _unusable("local_area_code", "应为八位区划代码")
-        algorithm = str(soap["sign"])
-        if algorithm != "none" and algorithm not in hashlib.algorithms_available:
-            raise _unusable("sign", "不是可用的摘要算法")
-        try:
-            hours = Hours.of(str(soap["hours"]), float(soap["closed_wait_seconds"]))
-        except ValueError:
-            raise _unusable("hours", "应形如 20:00-06:00") from None
-        return cls(
-            caller=Caller(options["system_code"], user, secret, algorithm, str(soap["sign_of"])),
-            dispatch={part: options[name] for part, name in wanted.items()},
-            area=options["local_area_code"],
-            operation=str(soap["operation"]),
-            hours=hours,
-            largest_bytes=int(soap["largest_bytes"]),
-            certain_after=timedelta(seconds=soap["certain_after_seconds"]),
-            unlisted_after=timedelta(hours=soap["unlisted_after_hours"]),
-            look_back=timedelta(hours=soap["reconcile_hours"]),
-            window=(str(soap["reconcile_from"]), str(soap["reconcile_to"])),
-            withdrawn_status=str(soap["withdrawn_status"]),
-        )
 
 
 class HubChannel:
@@ -240,9 +190,3 @@ def _number(parcel: Parcel, told: str) -> str:
 def _too_large() -> PermanentFailure:
     code = hub_answers.known("1010")
     return PermanentFailure(f"{code.zh}，没有发送", action=code.action, english="larger than largest_bytes")
-
-
-def _unusable(name: str, what: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"浙江平台的接口配置 {name} {what}", action="请在 platforms.zhejiang-hub.options 中改正", english=f"zhejiang-hub: {name}"
-    )

@@ -80,14 +80,15 @@ class Caller:
             "SystemCode": self.system_code,
             "DispatchCode": dispatch_code,
             "UserName": self.user,
-            "Sign": self._sign(request_id, time, exchanged),
+            "Sign": self.sign(request_id, time, exchanged),
         }
         for name, text in said.items():
             etree.SubElement(header, name).text = text
         etree.SubElement(etree.SubElement(root, "Body"), "ExchangeData").text = exchanged
         return etree.tostring(root, encoding="unicode")
 
-    def _sign(self, request_id: str, time: str, content: str) -> str:
+    def sign(self, request_id: str, time: str, content: str) -> str:
+        """``Sign`` of a request. Raises ``KeyError`` and others when the pattern cannot be filled."""
         if self.algorithm == "none":
             return ""
         signed = self.pattern.format(request_id=request_id, request_time=time, user=self.user, content=content, secret=self.secret)

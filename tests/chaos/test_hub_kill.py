@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,13 @@ def test_no_card_is_double(server: Server, settings: Settings, levers: httpx.Cli
             put(ledger, card(number))
     levers.post("/control", json={"slow_seconds": 0.1, "drop_answers": 5}).raise_for_status()
 
-    def at_hub() -> int:
-        cards: int = levers.get("/control").json()["cards"]
-        return cards
+    def has(cards: int) -> bool:
+        return bool(levers.get("/control").json()["cards"] >= cards)
 
     server.start()
     for kill in range(KILLS):
         reached = CARDS * (kill + 1) // (KILLS + 2)
-        server.kill_when(lambda reached=reached: at_hub() >= reached, f"{reached} cards")
+        server.kill_when(partial(has, reached), f"{reached} cards")
         levers.post("/control", json={"fault": {"calls": 2, "carried_out": bool(kill % 2), "kind": "upload"}}).raise_for_status()
         server.start()
     levers.post("/control", json={"slow_seconds": 0}).raise_for_status()

@@ -23,7 +23,7 @@ from conformance.simulators.zhejiang_hub.behaviour import Behaviour
 from conformance.simulators.zhejiang_hub.exchange import Signer
 from conformance.simulators.zhejiang_hub.platform import Simulator
 from gateway.delivery.channel import Delivered, IncomingReceipt, Parcel, StillProcessing
-from gateway.delivery.hub import HubChannel, HubTerms
+from gateway.delivery.hub import HubChannel
 from gateway.delivery.hub_answers import codes
 from gateway.delivery.hub_envelope import Caller
 from gateway.model.errors import AmbiguousFailure, DeliveryError, PermanentFailure, TransientFailure
@@ -53,10 +53,9 @@ def opened(hub: Simulator) -> Iterator[Opener]:
     """Channels to the hub, with changed terms where a test wants them."""
     made: list[HubChannel] = []
 
-    def open_channel(*, signer: Signer | None = None, timeout: float = 5, wsdl: str = "", **changes: Any) -> HubChannel:
+    def open_channel(*, signer: Signer | None = None, timeout: float = 5, wsdl: str = "", **changes: str) -> HubChannel:
         caller = signer or hub.signer
-        soap, options = terms(hub.options, **changes)
-        agreed = HubTerms.of(soap, options | {"system_code": caller.system_code}, user=caller.user, secret=caller.secret)
+        agreed = terms(hub.options | {"system_code": caller.system_code}, user=caller.user, secret=caller.secret, **changes)
         made.append(HubChannel(agreed, SoapTransport(hub.url, wsdl=wsdl, timeout=timeout)))
         return made[-1]
 
@@ -259,7 +258,7 @@ def test_what_the_hub_itself_cannot_tell_the_reconciliation_does(hub: Simulator,
 def test_what_no_reconciliation_lists_is_sent_again_only_after_the_agreed_time(hub: Simulator, opened: Opener) -> None:
     hub.control(fail={"calls": 2, "code": "3001", "kind": "upload", "final": True})
     hub.control(asynchronous=True)
-    channel = opened(unlisted_after_hours=1)
+    channel = opened(unlisted_after_hours="1")
     young, old = parcel(ago=3000), parcel(ago=4000)
     for each in (young, old):
         with pytest.raises(StillProcessing):
@@ -278,7 +277,7 @@ def test_closed_hours_make_wait_until_the_hub_opens(hub: Simulator, opened: Open
         opened(hours=hours).send(parcel())
     assert caught.value.retry_after == pytest.approx(3 * 3600, abs=61)
     with pytest.raises(TransientFailure) as caught:
-        opened(closed_wait_seconds=77).send(parcel())
+        opened(closed_wait_seconds="77").send(parcel())
     assert caught.value.retry_after == 77
     assert hub.counts()["uploads"] == {}
 
@@ -333,7 +332,7 @@ def test_a_fault_after_the_card_was_taken_is_found_by_asking(hub: Simulator, cha
 
 def test_nothing_found_is_believed_only_after_a_while(hub: Simulator, opened: Opener) -> None:
     hub.control(fault={"calls": 2, "carried_out": False})
-    channel = opened(certain_after_seconds=60)
+    channel = opened(certain_after_seconds="60")
     young, old = parcel(ago=30), parcel(ago=61)
     for each in (young, old):
         with pytest.raises(AmbiguousFailure):
@@ -400,7 +399,7 @@ def test_a_reconciliation_may_double_and_come_late(hub: Simulator, channel: HubC
 def test_the_cursor_stays_behind_what_may_still_change(hub: Simulator, opened: Opener) -> None:
     """Items are listed by the time of storing, so the cursor keeps as far behind as a result may come late; asked from there, all come again."""
     hub.control(**AT_ONCE.model_dump())
-    channel = opened(reconcile_hours=5)
+    channel = opened(reconcile_hours="5")
     channel.send(parcel())
     page, cursor = channel.receipts("")
     behind = datetime.now(UTC) - datetime.fromisoformat(cursor)
@@ -424,8 +423,8 @@ def test_requests_are_signed_as_agreed(algorithm: str) -> None:
     signer = Signer("YPGW", "hospital", "right", algorithm, pattern)
     with Simulator(signer, behaviour=AT_ONCE) as hub:
         for secret, good in (("right", True), ("wrong", False)):
-            soap, options = terms(hub.options, sign=algorithm, sign_of=pattern)
-            channel = HubChannel(HubTerms.of(soap, options, user="hospital", secret=secret), SoapTransport(hub.url))
+            agreed = terms(hub.options, user="hospital", secret=secret, sign=algorithm, sign_of=pattern)
+            channel = HubChannel(agreed, SoapTransport(hub.url))
             if good:
                 channel.send(parcel())
             else:
@@ -460,7 +459,7 @@ def test_markup_in_a_text_is_text(hub: Simulator, channel: HubChannel) -> None:
 def test_what_is_too_large_is_refused_here_or_there(hub: Simulator, opened: Opener) -> None:
     large = card(VC_BSZY="长" * 1000)
     with pytest.raises(PermanentFailure, match="过大"):
-        opened(largest_bytes=2000).send(parcel(record=large))
+        opened(largest_bytes="2000").send(parcel(record=large))
     assert hub.counts()["uploads"] == {}
     hub.control(largest_bytes=2000)
     with pytest.raises(PermanentFailure, match="1010"):
@@ -714,8 +713,7 @@ def test_the_hub_runs_as_a_process_of_its_own() -> None:
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())
-            soap, options = terms(told["options"])
-            channel = HubChannel(HubTerms.of(soap, options, user="demo", secret=told["secret"]), SoapTransport(told["url"]))
+            channel = HubChannel(terms(told["options"], user="demo", secret=told["secret"]), SoapTransport(told["url"]))
             sent = parcel()
             with pytest.raises(StillProcessing):
                 channel.send(sent)
@@ -756,8 +754,7 @@ def quick_stop() -> Iterator[None]:
 
 
 @pytest.fixture
-def gateway(hub: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setitem(profile("zhejiang-hub").settings["soap"], "certain_after_seconds", 0.5)
+def gateway(hub: Simulator, tmp_path: Path) -> Iterator[Gateway]:
     signer = hub.signer
     config = install(tmp_path / "hospital", url=hub.url, account=signer.user, secret=signer.secret, options=hub.options)
     made = Gateway(load(config))
