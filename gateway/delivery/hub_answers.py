@@ -7,7 +7,6 @@ asked about (``respCode``, ``respData``). Where exactly these stand in the answe
 from __future__ import annotations
 
 import base64
-import binascii
 import csv
 import re
 from collections.abc import Iterator, Mapping
@@ -89,7 +88,7 @@ class Answer:
             return None
         try:
             content = base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:
             content = (holder.text or "").strip().encode()
         return read(content)
 
