@@ -52,11 +52,12 @@ class Option:
 @dataclass(frozen=True)
 class CardFile:
     """A file of cards: its name, its layout (``card``, the platform's own; a name of `Profile.layouts`, in which ``{option}`` stands for an
-    option) and its format (xlsx, csv, tab)."""
+    option), its format (xlsx, csv, tab) and encoding."""
 
     name: str
     layout: str
     format: str
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)

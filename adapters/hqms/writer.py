@@ -16,6 +16,7 @@ from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
 
 from gateway.model.errors import ConfigurationError, RowRefused
+from mappings.card_layout import CardLayout
 from mappings.layout import Layout
 
 DEFAULT_ENCODING = "gb18030"
@@ -26,7 +27,7 @@ _LONGEST_CELL = 32_767
 
 
 def csv_bytes(
-    layout: Layout,
+    layout: Layout | CardLayout,
     records: Iterable[Mapping[str, str]],
     *,
     encoding: str = DEFAULT_ENCODING,

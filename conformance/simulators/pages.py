@@ -41,7 +41,7 @@ def overview(profile: Profile, accounts: list[Account]) -> str:
     everything = [(record, account) for account in accounts for record in account.registry.records()]
     everything.sort(key=lambda pair: pair[0].received_at, reverse=True)
     totals = Counter(STATUS_NAMES[record.verdict.status] for record, _ in everything)
-    lines = [_line(record, account, profile.layout) for record, account in everything[:SHOWN]]
+    lines = [_line(record, account, profile.stay_layout) for record, account in everything[:SHOWN]]
     return _TEMPLATES.get_template("ncpcs.html").render(
         profile=profile, lines=lines, total=len(everything), totals=[(name, totals[name]) for name in STATUS_NAMES.values()]
     )

@@ -64,7 +64,7 @@ class Registry:
     """Thread-safe. Nothing happens by itself: verdicts that have become due are given when somebody looks."""
 
     def __init__(self, profile: Profile, conduct: Conduct) -> None:
-        self._form = Form(profile.layout)
+        self._form = Form(profile.stay_layout)
         self._reviewer = load_reviewer(profile)
         self._conduct = conduct
         self._lock = RLock()

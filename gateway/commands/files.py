@@ -41,6 +41,18 @@ ORGANISATION = click.option(
     metavar="CODE",
     help="消息所属机构的代码（A01），默认取首页文件中的 / code of the institution that the messages come from",
 )
+OPTIONS = click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="登记平台的选项（如 institution_code=…），可重复；见 zhibao platform / what the hospital says about itself to a registry platform",
+)
+TEMPLATE = click.option(
+    "--template",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="登记平台的模板列表（CSV），代替默认列 / own table of the columns of a registry platform",
+)
 ORGANISATION_NAME = click.option("--organisation-name", default="", metavar="NAME", help="消息所属机构的名称（A02）/ its name")
 
 Files = list[tuple[Path, str]]
@@ -115,11 +127,22 @@ def read(paths: tuple[Path, ...], encoding: str | None, workers: int, as_json: b
 @WORKERS
 @ORGANISATION
 @ORGANISATION_NAME
+@OPTIONS
 @click.option("--platform", required=True, type=click.Choice(platform_ids()), help="平台 / platform")
 def explain(
-    paths: tuple[Path, ...], encoding: str | None, workers: int, organisation: str, organisation_name: str, platform: str
+    paths: tuple[Path, ...],
+    encoding: str | None,
+    workers: int,
+    organisation: str,
+    organisation_name: str,
+    options: tuple[str, ...],
+    platform: str,
 ) -> int:
     files = sourced(paths)
+    if profile(platform).unit == "tumour":
+        from gateway.commands import tumours
+
+        return tumours.explain(bench_of(files, encoding, organisation, organisation_name), platform, options)
     rows_refused = 0
 
     def do(path: Path, source: str) -> bool:  # noqa: ARG001 - of messages only
@@ -152,6 +175,8 @@ def explain(
 @ENCODING
 @WORKERS
 @PLATFORM
+@OPTIONS
+@TEMPLATE
 @ORGANISATION
 @ORGANISATION_NAME
 @click.option(
@@ -170,6 +195,8 @@ def check(
     encoding: str | None,
     workers: int,
     platform: str | None,
+    options: tuple[str, ...],
+    template: Path | None,
     organisation: str,
     organisation_name: str,
     dictionaries: Path | None,
@@ -178,6 +205,10 @@ def check(
     files = sourced(paths)
     if profiles:
         return _check_messages(files, profiles)
+    if platform and profile(platform).unit == "tumour":
+        from gateway.commands import tumours
+
+        return tumours.check(bench_of(files, encoding, organisation, organisation_name), platform, options, template)
     errors = rows_refused = 0
 
     def take(batch: work.Batch) -> None:
@@ -256,6 +287,8 @@ def _fhir_conformance(profiles: tuple[str, ...]) -> Callable[[Path], Iterator[wo
 @ORGANISATION_NAME
 @click.option("--to", "platform", required=True, type=click.Choice(platform_ids()), help="平台 / platform")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="输出目录 / output folder")
+@OPTIONS
+@TEMPLATE
 @click.option("--layout", "target", type=click.Choice(list(LAYOUT_FILES)), help="版式，默认为平台现行版式 / layout")
 @click.option("--out-encoding", type=click.Choice(ENCODINGS), default=DEFAULT_ENCODING, show_default=True)
 @click.option(
@@ -274,12 +307,20 @@ def convert(
     organisation_name: str,
     platform: str,
     out: Path,
+    options: tuple[str, ...],
+    template: Path | None,
     target: str | None,
     out_encoding: str,
     kind: str,
 ) -> int:
     files = sourced(paths)
-    chosen = layout(target) if target else profile(platform).layout
+    if profile(platform).unit == "tumour":
+        from gateway.commands import tumours
+
+        if target or kind == "dbf":
+            raise click.UsageError(f"--layout、--format dbf 不用于平台 {platform} / not for this platform")
+        return tumours.convert(files, bench_of(files, encoding, organisation, organisation_name), platform, options, template, out)
+    chosen = layout(target) if target else profile(platform).stay_layout
     if kind == "dbf" and chosen.id != "pcode":
         raise click.UsageError("--format dbf 只用于 --layout pcode / is for --layout pcode only")
     out.mkdir(parents=True, exist_ok=True)

@@ -87,14 +87,13 @@ class CardDrafter:
     def _misfits(self, card: Card) -> Iterator[Finding]:
         for field, misfit in self.layout.misfits(card, self.options):
             rule, message, english = _SAID[misfit]
-            severity, left_out = _weight(field, misfit)
-            note = "；该项为选填，没有写入" if left_out else ""
+            severity = _severity(field, misfit)
+            note = "" if severity == "error" else "；该项没有写入"
             yield Finding(rule, (field.code,), severity, f"{field.label}{message}{note}", f"{field.code} {english}")
 
 
-def _weight(field: CardField, misfit: Misfit) -> tuple[Severity, bool]:
-    """How bad a misfit is, and whether the column is left out: a mandatory column holds the card; a text is never cut, so that one too long
-    holds it wherever the column may be wanted."""
+def _severity(field: CardField, misfit: Misfit) -> Severity:
+    """A mandatory column holds the card; a text is never cut and a date never rounded, so that these hold it wherever a column may be wanted."""
     if field.required == "M" or (misfit in ("length", "day") and field.required == "C"):
-        return "error", False
-    return ("info" if misfit == "length" else "warning"), field.required == "O" or misfit == "code"
+        return "error"
+    return "info" if misfit == "length" else "warning"

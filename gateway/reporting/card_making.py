@@ -1,4 +1,4 @@
-"""A report card in the making: fields with where each comes from, findings and steps.
+"""A report card in the making: fields with where each comes from, and findings.
 
 What a person has entered stands from the beginning and is never overwritten, so that all that is derived afterwards follows from it.
 """
@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from conformance.checks.finding import Finding, Severity
-from gateway.cases.primaries.case import Edit, Step
+from gateway.cases.primaries.case import Edit
 from gateway.model.card import Card
 
 
@@ -31,7 +31,6 @@ class Making:
         self.fields: dict[str, str] = {}
         self.origins: dict[str, Origin] = {}
         self.findings: list[Finding] = []
-        self.steps: list[Step] = []
         self._edited: set[str] = set()
         for edit in edits:
             for field, value in edit.fields.items():

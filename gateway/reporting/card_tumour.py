@@ -8,8 +8,9 @@ cancer. Metastases bear on date, basis and morphology, never on the site.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import reduce
 
-from gateway.cases.primaries.case import Step, TumourCase
+from gateway.cases.primaries.case import TumourCase
 from gateway.cases.primaries.choices import RegistryChoices
 from gateway.cases.primaries.evidence import Evidence
 from gateway.model.card import Card
@@ -65,11 +66,11 @@ def _site_and_histology(making: Making, evidence: list[Evidence]) -> None:
     sites = [one for one in evidence if one.topography and one.kind != "secondary"]
     stated = [one for one in evidence if one.morphology and one.morphology_origin == "stated"]
     derived = [one for one in evidence if one.morphology and one.morphology_origin != "stated" and one.kind != "secondary"]
-    site = _folded(making, [Neoplasm(one.topography, "") for one in sites])
-    histology = _folded(making, [_histology(one) for one in stated])
+    site = _folded([Neoplasm(one.topography, "") for one in sites])
+    histology = _folded([_histology(one) for one in stated])
     if histology is None or histology_group(histology.morphology) in _UNSPECIFIC:
         all_kinds = ([histology] if histology is not None else []) + [_histology(one) for one in derived]
-        histology = _folded(making, all_kinds)
+        histology = _folded(all_kinds)
     if site is not None:
         one = _holder(sites, lambda one: one.topography == site.topography, lambda one: one.topography_origin == "stated")
         provisional = one.topography_origin != "stated"
@@ -98,17 +99,9 @@ def _behaviour(one: Evidence) -> str:
     return "3" if one.behaviour in ("6", "9") else one.behaviour
 
 
-def _folded(making: Making, neoplasms: list[Neoplasm]) -> Neoplasm | None:
-    """What is kept of several, oldest first; the steps of it."""
-    kept: Neoplasm | None = None
-    for one in neoplasms:
-        if kept is None:
-            kept = one
-            continue
-        both = merged(kept, one)
-        making.steps += [Step(*said) for said in both.steps]
-        kept = both.kept
-    return kept
+def _folded(neoplasms: list[Neoplasm]) -> Neoplasm | None:
+    """What is kept of several, oldest first."""
+    return reduce(lambda kept, one: merged(kept, one).kept, neoplasms) if neoplasms else None
 
 
 def _holder(found: Iterable[Evidence], fits: Callable[[Evidence], bool], rather: Callable[[Evidence], bool]) -> Evidence:

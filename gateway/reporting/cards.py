@@ -21,8 +21,8 @@ __all__ = ["MadeCard", "Origin", "build"]
 
 
 class MadeCard(Struct):
-    """A card with the origin of every filled field, findings about what the sources say (fields of the card by name), and the steps of the
-    case followed by those of making the card."""
+    """A card with the origin of every filled field, findings about what the sources say (fields of the card by name), and the steps by which
+    the tumour was told from others."""
 
     card: Card
     origins: dict[str, Origin] = {}
@@ -36,4 +36,4 @@ def build(case: TumourCase, choices: RegistryChoices, *, today: date) -> MadeCar
     card_person.fill(making, case)
     card_tumour.fill(making, case, choices)
     card_course.fill(making, case, choices, today)
-    return MadeCard(making.card(), making.origins, tuple(dict.fromkeys(making.findings)), [*case.steps, *making.steps])
+    return MadeCard(making.card(), making.origins, tuple(dict.fromkeys(making.findings)), list(case.steps))

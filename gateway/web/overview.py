@@ -120,6 +120,8 @@ def left(row: WindowRow, window: Window, at: datetime, lang: str) -> tuple[str, 
     """How long until a month's window closes, in words, and how pressing that is for what is still open in it."""
     if row.finished:
         return ("已全部通过" if lang == "zh" else "all accepted"), "calm"
+    if window.endless:
+        return ("随时上报" if lang == "zh" else "at any time"), "calm"
     if window.state(at) == "waiting":
         return (f"{window.opens:%m-%d} 起上报" if lang == "zh" else f"opens {window.opens:%m-%d}"), "calm"
     days = (window.closes - at.astimezone(CHINA).date()).days
