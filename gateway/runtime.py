@@ -66,7 +66,11 @@ class Gateway:
             ledger=self.ledger,
             journal=Journal(settings.raw_dir, self.vault),
             key_file=settings.key_file,
-            choices=tuple(PlatformChoice(id, chosen.switches, chosen.age_reference) for id, chosen in self.platforms.items()),
+            choices=tuple(
+                PlatformChoice(id, chosen.switches, chosen.age_reference)
+                for id, chosen in self.platforms.items()
+                if profile(id).unit == "stay"
+            ),
             reviewed={id: chosen.review for id, chosen in self.platforms.items()},
             workers=settings.intake.workers,
             dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,

@@ -29,7 +29,7 @@ from gateway.delivery.sending import Progress, attempt
 from gateway.reporting.states import Ours, Theirs
 from gateway.reporting.submissions import move
 from gateway.store.ledger import Ledger, now
-from gateway.store.tables import SubmissionVersion
+from gateway.store.tables import Submission, SubmissionVersion
 
 APPLICATION_VERSION = "1"
 """Changes only when running workflows of the former version cannot be carried on."""
@@ -162,6 +162,7 @@ class Engine:
                             col(former.submission_id) == col(SubmissionVersion.submission_id),
                             col(former.our_state).in_(_IN_FLIGHT),
                         ),
+                        ~_report_awaited(lane.channel.numbered),
                     )
                     .order_by(col(SubmissionVersion.id))
                     .limit(limit)
@@ -224,6 +225,17 @@ class Engine:
     def _enqueue(self, lane: Lane, version_id: str, run: int) -> None:
         with SetWorkflowID(_workflow_id(version_id, run)):
             DBOS.enqueue_workflow(lane.queue, deliver, lane.platform, version_id)
+
+
+def _report_awaited(numbered: bool) -> ColumnElement[bool]:
+    """Whether a version is of a part whose report the platform has still to get, and, where it is known by a number, to number."""
+    main = aliased(SubmissionVersion)
+    arrived = exists().where(col(main.submission_id) == col(Submission.parent), col(main.our_state) == Ours.SENT)
+    return exists().where(
+        col(Submission.id) == col(SubmissionVersion.submission_id),
+        col(Submission.parent) != "",
+        ~(arrived.where(col(main.platform_record) != "") if numbered else arrived),
+    )
 
 
 def _number_awaited() -> ColumnElement[bool]:

@@ -839,7 +839,8 @@ def test_a_visit_leaves_after_its_card(hub: Simulator, gateway: Gateway) -> None
     main = put(gateway.ledger, card())
     put(gateway.ledger, first_visit(), part="first_visit/1", parent=main)
     wait_for(lambda: states(gateway.ledger)[0] == ("submit", "sent", "received"), PATIENCE, "the card taken")
-    assert hub.counts()["visits"] == {}
+    assert gateway.engine.sweep() == 0
+    assert (hub.counts()["visits"], states(gateway.ledger)[1]) == ({}, ("submit", "ready", "unknown"))
     hub.control(delay_items_seconds=0)
     reach(gateway, SUBMITTED, SUBMITTED)
     (kept,) = hub.exchange.cards.cards.values()
