@@ -181,6 +181,8 @@ def _field(row: Mapping[str, str], where: str) -> CardField:
     said, kind = row["field"].strip(), row["type"] or "string"
     if kind not in _TYPES:
         raise ConfigurationError(f"{where} 的列 {row['code']}：没有类型 {kind}", english=f"{where}: unknown type {kind}")
+    if not row["max_length"].isdecimal() and row["max_length"]:
+        raise ConfigurationError(f"{where} 的列 {row['code']}：max_length 须为数字", english=f"{where}: max_length is no number")
     named = bool(_NAME.fullmatch(said))
     return CardField(
         code=row["code"],

@@ -150,7 +150,8 @@ def _follows(making: Making, own: Evidence) -> bool:
 
 
 def _basis(making: Making, evidence: list[Evidence]) -> None:
-    digits = sorted({digit for one in evidence for digit in one.basis}) or ["9"]
+    found = {digit for one in evidence for digit in one.basis} or {"9"}
+    digits = sorted(found - {"0", "9"} or found)  # a death certificate and "unknown" give way to what was found (DCI)
     highest = basis.highest(digits) or "9"
     held = next((one for one in evidence if highest in one.basis), None)
     source = _source(held) if held is not None else COMPUTED
