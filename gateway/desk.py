@@ -134,6 +134,8 @@ class Desk:
         for other in decision.absorbed:
             self._absorb(other, stay, organisation)
         self.known.file(stay, message, body)
+        if decision.stay is None:
+            self.known.remember(stay, body)  # the next front sheet of this patient is of another stay
         self._concern(stay, body.identity, message)
         fresh = self.known.add_keys(stay, _lasting((*decision.keys, *keys_of_stay(body))))
         self._call_waiting(organisation, fresh)
