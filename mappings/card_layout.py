@@ -11,6 +11,7 @@ the card, ``options`` (what the hospital chose for the platform) and the functio
 joined(texts)               several texts, one behind the other
 first(texts)                the first filled one of several texts
 start(text, n)              the first n characters
+number(text)                the whole number that it is, else -1
 digits(text)                its digits (``C34.1``: ``341``)
 undotted(code)              without the dot (``C34.9``: ``C349``)
 surname(name)               the family name of a Chinese name, a compound one whole; of a name with a middle dot what is before it
@@ -43,8 +44,9 @@ from gateway.model.errors import ConfigurationError
 from mappings.expressions import Expression, context
 from mappings.registry import basis
 
-Misfit = Literal["missing", "code", "day", "length"]
-"""What is wrong with one column: it is mandatory and empty; the code has no counterpart; a date lacks its day; the text is too long."""
+Misfit = Literal["missing", "code", "day", "length", "rule"]
+"""What is wrong with one column: it is mandatory and empty; a code has no counterpart; a date lacks its day; the text is too long; its
+expression cannot be evaluated for this card."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLUMNS = ("code", "field", "name_zh", "code_map", "type", "max_length", "required", "default", "source", "confidence")
@@ -98,7 +100,9 @@ class CardLayout:
         """The columns that this card does not fill as the platform wants it."""
         found: list[tuple[CardField, Misfit]] = []
         for field, value, text in self._printed(card, options):
-            if value and field.code_map and not self._mapped(field, value):
+            if value is None:
+                found.append((field, "rule"))
+            elif value and field.code_map and self._unmapped(field, value):
                 found.append((field, "code"))
             elif not text and field.required == "M":
                 found.append((field, "missing"))
@@ -112,15 +116,15 @@ class CardLayout:
         """The cells of a record in the order of the columns."""
         return [record.get(column, "") for column in self.columns]
 
-    def _printed(self, card: Card | Mapping[str, str], options: Mapping[str, str]) -> Iterable[tuple[CardField, str, str]]:
-        """Each column with its value in the codes of the card, and as printed."""
+    def _printed(self, card: Card | Mapping[str, str], options: Mapping[str, str]) -> Iterable[tuple[CardField, str | None, str]]:
+        """Each column with its value in the codes of the card (None where its expression fails), and as printed."""
         known = card.record() if isinstance(card, Card) else card
         scope = card_context(known, options)
         for field in self.fields:
-            value = known.get(field.path, "") if field.path else ""
+            value: str | None = known.get(field.path, "") if field.path else ""
             if field.expression is not None:
-                value = str(field.expression.evaluate(scope))
-            text = self._mapped(field, value) if value and field.code_map else value
+                value = _evaluated(field.expression, scope)
+            text = self._mapped(field, value) if value and field.code_map else value or ""
             yield field, value, _PRINTED.get(field.type, str)(text) or field.default
 
     def _mapped(self, field: CardField, value: str) -> str:
@@ -128,6 +132,10 @@ class CardLayout:
         if field.type == "code_list":
             return ",".join(codes[one] for one in value.split(",") if one in codes)
         return codes.get(value, "")
+
+    def _unmapped(self, field: CardField, value: str) -> bool:
+        codes = self._code_maps[field.code_map]
+        return any(one not in codes for one in (value.split(",") if field.type == "code_list" else (value,)))
 
     def _too_long(self, field: CardField, text: str) -> bool:
         return 0 < field.max_length < (len(text.encode("gb18030")) if self.in_bytes else len(text))
@@ -158,9 +166,11 @@ def own_layout(platform: str, path: Path) -> CardLayout:
             english=f"cannot read the template {path.name}",
         ) from None
     made = _compiled(platform, text, files("mappings").joinpath("platforms", platform, "codes"), path.name, False)
-    if unknown := sorted({field.path for field in made.fields} - {"", *FIELDS}):
+    named = {name for field in made.fields for name in (field.expression.variables if field.expression else (field.path,))}
+    if unknown := sorted(named - {"", "options", *FIELDS}):
         raise ConfigurationError(
-            f"{path.name} 的 field 列中没有这样的报告卡字段：{'、'.join(unknown)}", english=f"{path.name}: unknown fields of the card"
+            f"{path.name} 的 field 列中没有这样的报告卡字段：{'、'.join(unknown)}",
+            english=f"{path.name}: unknown fields of the card",
         )
     return made
 
@@ -205,6 +215,14 @@ def _code_map(path: Traversable, where: str) -> dict[str, str]:
     return {row["code"]: row["target"] for row in csv.DictReader(io.StringIO(path.read_text("utf-8"), newline=""))}
 
 
+def _evaluated(expression: Expression, scope: Any) -> str | None:
+    """The text that an expression gives; None where it fails (a hospital may write its own)."""
+    try:
+        return str(expression.evaluate(scope))
+    except (RuntimeError, ValueError, TypeError, LookupError):
+        return None
+
+
 def _dayless(field: CardField, text: str) -> bool:
     """Whether a date lacks the day that its column wants."""
     return field.type in ("date", "datetime") and len(text) < 10
@@ -216,6 +234,10 @@ def _first(texts: list[str]) -> str:
 
 def _start(text: str, count: int) -> str:
     return text[: int(count)]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() else -1
 
 
 def _digits(text: str) -> str:
@@ -255,10 +277,11 @@ def _datetime(value: str) -> str:
     return (value.replace("T", " ") + " 00:00:00"[len(value) - 10 :])[:19] if len(value) >= 10 else value
 
 
-_FUNCTIONS: Mapping[str, Callable[..., str]] = {
+_FUNCTIONS: Mapping[str, Callable[..., str | int]] = {
     "joined": "".join,
     "first": _first,
     "start": _start,
+    "number": _number,
     "digits": _digits,
     "undotted": _undotted,
     "surname": _surname,

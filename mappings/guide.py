@@ -74,6 +74,11 @@ def _lines(described: Profile) -> Iterator[str]:
         yield from ("", "## 医院须说明的事项", "")
         told = ((f"`{o.name}`", o.label, o.default, "必填" if o.required else "选填") for o in described.options.values())
         yield from _table(("选项", "内容", "默认", "必填"), told)
+    if described.completions:
+        yield from ("", "## 平台另填的内容", "", "报告卡本身没有说明时，按下列规则填写。", "")
+        yield from _table(
+            ("报告卡字段", "规则"), ((f"`{name}`", f"`{said.source}`") for name, said in described.completions.items())
+        )
     yield from ("", "## 字段", "")
     if isinstance(described.layout, CardLayout):
         yield from _columns(described.layout)

@@ -30,6 +30,7 @@ _SAID: dict[Misfit, tuple[str, str, str]] = {
     "missing": ("ZB-CARD-REQUIRED", "为平台必填项，没有值，请补填", "is mandatory on the platform and has no value"),
     "code": ("ZB-CARD-CODE", "的代码在平台的代码表中没有对应，请核对", "has a code without a counterpart on the platform"),
     "day": ("ZB-CARD-DAY", "须精确到日，请补全日期", "needs a date with its day"),
+    "rule": ("ZB-CARD-RULE", "的取值规则无法计算，请核对卡片内容和模板", "has a rule that cannot be evaluated for this card"),
     "length": ("ZB-CARD-LENGTH", "超过平台规定的长度，请缩短", "is longer than the platform allows"),
 }
 

@@ -3,6 +3,7 @@ its section 3, CanReg and the national columns from canreg.md, Zhejiang from the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,11 +258,29 @@ def test_a_hospital_brings_the_columns_of_its_template(tmp_path: Path) -> None:
         "code,field,code_map\n性别,sex,nowhere\n",
         "code,field,max_length\n性别,sex,一位\n",
         'code,field\n姓名,"patient_name +"\n',
+        'code,field\n姓名,"patient_nmae + sex"\n',
     ],
 )
 def test_a_wrong_table_of_columns_is_refused_with_what_is_wrong(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError):
         own(tmp_path, text)
+
+
+def test_a_rule_that_fails_for_a_card_leaves_the_column_out_and_is_said(tmp_path: Path) -> None:
+    layout = own(tmp_path, "code,field\n年龄,int(age_at_incidence) + 1\n姓名,patient_name\n单位,options.nothing\n")
+    assert layout.record(card(age_at_incidence="六"), {}) == {"姓名": "欧阳知秋"}
+    assert [(field.code, misfit) for field, misfit in layout.misfits(card(age_at_incidence="六"), {})] == [
+        ("年龄", "rule"),
+        ("单位", "rule"),
+    ]
+    assert layout.record(card(age_at_incidence="6"), {})["年龄"] == "7"
+
+
+def test_one_code_of_a_list_without_a_counterpart_is_said() -> None:
+    field = packaged("canreg", "national_old.csv").by_code["marri"]
+    layout = CardLayout("test", [replace(field, type="code_list")], {"marital_old": {"10": "1", "20": "2"}})
+    assert layout.record({"marital_status": "10,30,20"}, {}) == {"marri": "1,2"}
+    assert [misfit for _, misfit in layout.misfits({"marital_status": "10,30,20"}, {})] == ["code"]
 
 
 def test_a_table_of_columns_that_cannot_be_read(tmp_path: Path) -> None:
