@@ -30,7 +30,9 @@ from gateway.intake.repository import Repository
 from gateway.listening import Listening
 from gateway.loop import Loop
 from gateway.model.errors import ConfigurationError, IllegalTransition, NotFound, Overloaded, TransientFailure, UnusableInput
+from gateway.registering import Registrar
 from gateway.reporting import submissions
+from gateway.reporting.card_drafts import CardDrafter
 from gateway.reporting.drafts import PlatformChoice
 from gateway.reporting.preparing import Preparer
 from gateway.reporting.states import NAMES, Ours
@@ -66,11 +68,7 @@ class Gateway:
             ledger=self.ledger,
             journal=Journal(settings.raw_dir, self.vault),
             key_file=settings.key_file,
-            choices=tuple(
-                PlatformChoice(id, chosen.switches, chosen.age_reference)
-                for id, chosen in self.platforms.items()
-                if profile(id).unit == "stay"
-            ),
+            choices=tuple(self._choice(id) for id in self.platforms if profile(id).unit == "stay"),
             reviewed={id: chosen.review for id, chosen in self.platforms.items()},
             workers=settings.intake.workers,
             dictionaries=settings.path(settings.dictionaries) if settings.dictionaries else None,
@@ -83,6 +81,13 @@ class Gateway:
         self.repository = Repository(self.ledger, self.mailroom.has_room)
         preparer = Preparer(self.vault, self.importer.choices, self.importer.dictionaries)
         self.assembler = Assembler(self.ledger, settings.sources, preparer, self.importer.reviewed)
+        registry = settings.registry.choices
+        self.registrar = Registrar(
+            self.ledger,
+            registry,
+            [CardDrafter(self._choice(id), registry) for id in self.platforms if profile(id).unit == "tumour"],
+            self.importer.reviewed,
+        )
         self.engine = Engine(self.ledger, settings.engine_url, lanes)
         self.loops: list[Loop] = []
         self._seen: dict[Path, tuple[int, float]] = {}
@@ -99,6 +104,7 @@ class Gateway:
             Loop("importer", min(intake.scan_seconds, 0.5), self.read_pending),
             Loop("sweeper", 0.3, self.engine.sweep),
             Loop("assembler", 0.1, self.assemble_received),
+            Loop("registrar", 0.5, self.registrar.run),
         ]
         for id, source in self.settings.sources.items():
             if source.folder is not None:
@@ -281,6 +287,12 @@ class Gateway:
             session.add(row)
             record(session, *events)
             return row.id
+
+    def _choice(self, id: str) -> PlatformChoice:
+        """A hospital's choices about a platform, as drafting uses them."""
+        chosen = self.platforms[id]
+        template = self.settings.path(chosen.template) if chosen.template is not None else None
+        return PlatformChoice(id, chosen.switches, chosen.age_reference, chosen.options, template)
 
     def _settled(self, path: Path) -> bool:
         """Whether a file has stopped growing: same size and time over two looks."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 from gateway.model.card import Card
@@ -49,7 +48,8 @@ def aged(years: int) -> dict[str, str]:
 
 
 def generated(check_id: str) -> Iterator[tuple[bool, dict[str, str]]]:
-    """(whether the check fires, changes to the good card): each condition of the columns met at its borders, and each missed while the others are
+    """(whether the check fires, changes to the good card): each condition of the columns met at its borders, and each
+    missed while the others are
     met."""
     row = REFERENCE[check_id]
     site_field = "icd10" if check_id.startswith(("CN", "SX-08")) else "topography"
@@ -172,7 +172,9 @@ def _sites(text: str, site_field: str) -> tuple[list[str], list[str]]:
             prefixes += [f"{low[:4]}{digit}" for digit in range(int(low[4]), int(high[4]) + 1)]
         else:
             prefixes += [f"C{n:02d}" for n in range(int(low[1:3]), int(high[1:3]) + 1)] if high else [low]
-    every = TOPOGRAPHIES if site_field == "topography" else [*TOPOGRAPHIES, "C43.5", "C45.0", "C81.9", "C61", "C73", "C22.2", "C91.0"]
+    every = (
+        TOPOGRAPHIES if site_field == "topography" else [*TOPOGRAPHIES, "C43.5", "C45.0", "C81.9", "C61", "C73", "C22.2", "C91.0"]
+    )
     named = [code for code in every if code.startswith(tuple(prefixes))]
     rest = [code for code in every if code not in named]
     return (rest, named) if text.startswith(("allowed:", "all except")) else (named, rest)

@@ -17,7 +17,20 @@ from gateway.access.accounts import Door
 from gateway.access.clients import Clients, GrantRefused
 from gateway.model.errors import ZhibaoError
 from gateway.runtime import Gateway
-from gateway.web import batches, clients, fhir, fhir_search, files, operations, overview, sessions, sources, submissions
+from gateway.web import (
+    batches,
+    clients,
+    fhir,
+    fhir_search,
+    files,
+    operations,
+    overview,
+    registry,
+    sessions,
+    sources,
+    submissions,
+    tumours,
+)
 from gateway.web.bodies import USUAL, Pace, Work
 from gateway.web.requests import Fault, answer_error, answer_invalid, answer_nobody, answer_unanswerable, answer_unexpected
 from gateway.web.unexpected import write_down
@@ -53,7 +66,20 @@ def create_app(gateway: Gateway, public_url: str, pace: Pace = USUAL) -> FastAPI
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_unanswerable)
     app.add_exception_handler(ClientDisconnect, answer_nobody)
-    for module in (sessions, clients, fhir_search, fhir, files, sources, submissions, batches, operations, overview):
+    for module in (
+        sessions,
+        clients,
+        fhir_search,
+        fhir,
+        files,
+        sources,
+        submissions,
+        batches,
+        tumours,
+        registry,
+        operations,
+        overview,
+    ):
         app.include_router(module.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")

@@ -1,6 +1,7 @@
 """Edit checks of report cards: every rule fires where the reference says so, and nowhere else that it was tried.
 
-Cards are made from the columns of the reference (`tests.edit_checks`) where these say everything; for the other rules they are written by hand in
+Cards are made from the columns of the reference (`tests.edit_checks`) where these say everything; for the other rules they
+are written by hand in
 ``tests/data/registry/edit_check_cases.csv``, each with its reasoning.
 """
 
@@ -23,7 +24,17 @@ from tests.edit_checks import CASES, GOOD, REFERENCE, card, generated
 TODAY = date(2026, 11, 25)
 PLATFORMS = ("", "henan-chronic", "henan-registry", "canreg", "zhejiang-hub")
 
-COLUMNS = ("condition_that_fires", "age", "sex", "topography", "morphology", "behaviour", "basis_or_grade", "date_or_other", "canreg5_result")
+COLUMNS = (
+    "condition_that_fires",
+    "age",
+    "sex",
+    "topography",
+    "morphology",
+    "behaviour",
+    "basis_or_grade",
+    "date_or_other",
+    "canreg5_result",
+)
 """what the packaged table keeps of the reference word for word, beside group, name, source and notes"""
 
 BY_HAND = {case["check_id"] for case in CASES if case["check_id"] in REFERENCE} - {"GR-12"}
@@ -185,14 +196,21 @@ def test_an_unknown_morphology_is_to_be_verified_and_a_malformed_one_is_an_error
 def test_findings_name_fields_and_say_what_to_do() -> None:
     (finding,) = _checker("").check(card(sex="2", id_no="", topography="C61.9", icd10="C34.1", morphology="8000", basis_of_diagnosis="2",
                                          basis_card="2", basis_list="2", pathology_name="", last_contact_date="2026-06-20"))[:1]  # fmt: skip
-    assert finding.rule == "SX-02" and finding.severity == "error" and finding.fields == ("sex", "topography")
-    assert "性别代码" in finding.message and "肿瘤解剖学部位代码" in finding.message and finding.english
+    assert finding.rule == "SX-02"
+    assert finding.severity == "error"
+    assert finding.fields == ("sex", "topography")
+    assert "性别代码" in finding.message
+    assert "肿瘤解剖学部位代码" in finding.message
+    assert finding.english
     (missing,) = [f for f in _checker("").check(card(birth_date="", icd10="")) if f.rule == "SI-11"]
-    assert missing.fields == ("birth_date", "icd10") and "出生日期、肿瘤诊断代码" in missing.message
+    assert missing.fields == ("birth_date", "icd10")
+    assert "出生日期、肿瘤诊断代码" in missing.message
 
 
 def test_what_a_death_does_not_tell_is_not_checked() -> None:
-    findings = DeathChecker().check({"sex": "1", "birth_date": "1950-01-01", "death_date": "2026-01-01", "underlying_cause": "C34.9"})
+    findings = DeathChecker().check(
+        {"sex": "1", "birth_date": "1950-01-01", "death_date": "2026-01-01", "underlying_cause": "C34.9"}
+    )
     assert {f.severity for f in findings} == {"not-checked"}
     assert {"DC-06", "DC-16", "DC-18", "DC-19"} <= _rules(findings)
 

@@ -36,9 +36,10 @@ class CardChecker:
         """All findings about a card, in the order of the table. ``context`` says what the card itself does not: ``hospital_evidence`` (``1``
         when a death-notified tumour has hospital evidence by now; BD-06), ``diagnosing_unit`` (the code that the platform's file will carry;
         by default the card's organisation code) and ``cdc_codes`` (codes of disease-control units, with commas; both CN-11)."""
-        return self._engine.findings(self._facts(card, context))
+        return self._engine.findings(self.facts(card, context))
 
-    def _facts(self, card: Card, context: Mapping[str, str]) -> Facts:
+    def facts(self, card: Card, context: Mapping[str, str]) -> Facts:
+        """What the names in the conditions of rules stand for, about a card."""
         years = age_between(card.birth_date, card.incidence_date)
         stated = card.age_at_incidence
         known = stated.isascii() and stated.isdigit() and stated != UNKNOWN_AGE

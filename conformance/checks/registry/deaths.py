@@ -1,9 +1,10 @@
 """The checks of what hangs on a report card: a death (certificate or line of a death list), a first visit or a follow-up.
 
-Items go by the names of the report card and of the visit cards (``followup_fields.csv``). A death has these beside them, ICD-10 as text:
-``cause_b`` to ``cause_d`` (what led to the direct cause) with ``interval_b`` to ``interval_d``, ``contributory_causes`` (with commas),
-``pregnancy`` (1, 2), ``cause_list_no`` (number in the list of causes of death that the platform uses) and ``tumour_card`` (whether a card of
-this person is known: 1, 0). A rule that asks for an item which the record does not have answers *not-checked*.
+Items go by the names of the report card and of the visit cards (``followup_fields.csv``). A death has these beside them: ``cause_a_icd10`` to
+``cause_d_icd10`` (the direct cause and what led to it) with ``cause_b_interval`` to ``cause_d_interval``,
+``other_conditions_icd10``, ``pregnancy``
+(1, 2), ``cause_list_no`` (number in the list of causes of death that the platform uses) and ``tumour_card`` (whether a card of this person is
+known: 1, 0). A rule that asks for an item which the record does not have answers *not-checked*; an item that is there and blank is blank.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from mappings.registry.tables import names
 
 _DATE: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 
+_APART: Final = re.compile(r"[\s,;，；、]+")
+
 _OF_T_CHIA: Final = {
     "ethnicity": ("ethnicity", ""),
     "marital_status": ("marital_status", ""),
@@ -61,10 +63,11 @@ def converts(icd10: str, topography: str, morphology: str, behaviour: str, sex: 
     return not made or made == icd10 or (len(made) == 3 and icd10 == f"{made}.9") or (len(icd10) == 3 and made == f"{icd10}.9")
 
 
-def any_tumour(first: str, others: str) -> bool:
-    """Whether a code, or one of others with commas, is a tumour of the registry: C00-C97, D00-D09, D32, D33, D42, D43, D45-D47."""
+def any_tumour(causes: list[str]) -> bool:
+    """Whether one of the causes of a death (each one code, or several apart by any marks) is a tumour of the registry: C00-C97, D00-D09, D32,
+    D33, D42, D43, D45-D47."""
     tumours = ranges("C00-C97 D00-D09 D32 D33 D42 D43 D45 D46 D47")
-    return any(code in tumours for code in (first, *others.split(",")))
+    return any(code in tumours for text in causes for code in _APART.split(text))
 
 
 # -- dates

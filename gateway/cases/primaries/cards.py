@@ -74,7 +74,7 @@ def _of_card(card: Card) -> Telling | None:
     if behaviour == "6":
         telling.kind = "secondary"
     if topography and telling.kind == "primary":
-        telling.state_site(topography)
+        telling.topography, telling.topography_origin = topography, "stated"
     if histology:
         telling.state_histology(histology, behaviour)
     telling.laterality, telling.grade = card.laterality, card.grade

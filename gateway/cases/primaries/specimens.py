@@ -78,7 +78,7 @@ def _owner(primaries: Sequence[Telling], histology: str, behaviour: str, text: s
     if len(primaries) == 1:
         return primaries[0]
     fitting = [telling for telling in primaries if _fits(telling, histology, behaviour)]
-    site = _own_site(histology, behaviour)
+    site = own_site(histology, behaviour)
     marks: tuple[Callable[[Telling], bool], ...] = (
         lambda telling: telling.behaviour == behaviour,
         lambda telling: bool(site) and site_group(telling.topography) == site,
@@ -144,7 +144,7 @@ def _reported(histology: str, behaviour: str) -> bool:
 
 
 @cache
-def _own_site(histology: str, behaviour: str) -> str:
+def own_site(histology: str, behaviour: str) -> str:
     """The group of the only site that a histology has by itself (SR18); empty where it has none."""
     code = icd10_of(UNKNOWN_SITE, histology, "3" if behaviour in _METASTASIS else behaviour)
     default = provisional(code) if code and not code.startswith("C80") else None
