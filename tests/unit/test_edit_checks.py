@@ -82,7 +82,7 @@ def test_the_table_keeps_the_reference() -> None:
 
 def test_the_rows_are_whole() -> None:
     for check_id, row in _table().items():
-        assert row["fields"] and row["applies"] and row["message_zh"] and row["message_en"], check_id
+        assert all(row[name] for name in ("fields", "applies", "message_zh", "message_en")), check_id
         assert row["severity"] in (*get_args(Severity), "none")
         if not {"death", "visit"} & set(row["applies"].split()):
             assert set(row["fields"].split()) <= set(FIELDS), check_id
