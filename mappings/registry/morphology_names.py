@@ -15,7 +15,7 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -31,7 +31,9 @@ _CODE: Final = re.compile(
 )
 _LATIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _BRACKETED: Final = re.compile(r"\\?[(\[].*?\\?[)\]]")
-_PHRASE: Final = re.compile(r"[一-鿿a-z0-9/·-]{1,14}$")
+_LONGEST: Final = 14
+"""Characters of a phrase that are compared."""
+_PHRASE: Final = re.compile(rf"[一-鿿a-z0-9/-]{{1,{_LONGEST}}}$")
 _NEAR: Final = 80.0
 """Least similarity, of 100, of a near spelling (rapidfuzz ``ratio``: edits against the length of both)."""
 _REORDERED: Final = 88.0
@@ -71,11 +73,9 @@ class Found(NamedTuple):
 def find(report: Report) -> list[Found]:
     """All names in a report by place; of names within names only the longest."""
     exact = [*_coded(report), *_longest([*_exact(report, skip=False), *_exact(report, skip=True)])]
-    vague = [found for found in exact if not found.coded and all(meaning.says < _VAGUE for meaning in found.meanings)]
-    said = [found for found in exact if found not in vague]
-    for found in vague:
-        sentence = report.sentence(found.start, found.end)
-        if not any(sentence[0] <= other.start < sentence[1] for other in said):
+    said = {report.sentence(found.start, found.end) for found in exact if not _is_vague(found)}
+    for found in list(filter(_is_vague, exact)):
+        if report.sentence(found.start, found.end) not in said:
             exact += _near(report, found)
     return sorted(exact, key=lambda found: (found.start, -found.end))
 
@@ -142,28 +142,40 @@ def _longest(found: list[Found]) -> list[Found]:
     return kept
 
 
-def _near(report: Report, vague: Found) -> list[Found]:
+def _is_vague(found: Found) -> bool:
+    """Whether more may be meant than a short name says: 癌 at the end of a name with a wrong character."""
+    short = found.end - found.start <= _SHORTEST and not found.coded
+    return short and all(meaning.says < _VAGUE for meaning in found.meanings)
+
+
+def _near(report: Report, vague: Found) -> Iterator[Found]:
     """Names that are nearly what stands before and in a name that says little."""
-    text, origin = spelled(report.plain[max(0, vague.start - 24) : vague.end], range(max(0, vague.start - 24), vague.end))
+    first = max(0, vague.start - 2 * _LONGEST)
+    text, origin = spelled(report.plain[first : vague.end], range(first, vague.end))
     phrase = _PHRASE.search(text)
-    if phrase is None or len(phrase[0]) < _SHORTEST - 1:
-        return []
-    near: list[tuple[float, Found]] = []
-    there = set(phrase[0])
-    for key, characters, meanings in _by_last_character().get(phrase[0][-1], ()):
+    for similarity, key, meanings in _alike(phrase[0]) if phrase else ():
+        start = origin[max(len(text) - len(key), 0)]
+        meant = tuple(meaning for meaning in meanings if _fits(meaning, report, start, vague.end))
+        if meant and len(key) > vague.end - vague.start:
+            yield Found(start, vague.end, meant, similarity / 100)
+
+
+@lru_cache(maxsize=4096)
+def _alike(phrase: str) -> tuple[tuple[float, str, tuple[Meaning, ...]], ...]:
+    """The three names most like the end of a phrase: similarity, spelling, meanings."""
+    near: list[tuple[float, str, tuple[Meaning, ...]]] = []
+    there = set(phrase)
+    for key, characters, meanings in _by_last_character().get(phrase[-1], ()):
         missing = len(characters - there)
         if missing > (len(key) > _SHORTEST):
             continue
-        size = len(key)
-        ends = [phrase[0][-length:] for length in (size - 1, size, size + 1)]
+        ends = [phrase[-length:] for length in range(len(key) - 1, len(key) + 2)]
         similarity = max(fuzz.ratio(end, key, score_cutoff=_NEAR) for end in ends)
         if not missing and characters <= set(ends[-1]):
             similarity = max(similarity, _REORDERED)
         if similarity:
-            start = origin[max(len(text) - size, 0)]
-            meant = tuple(meaning for meaning in meanings if _fits(meaning, report, start, vague.end))
-            near += [(similarity + size / 10, Found(start, vague.end, meant, similarity / 100))] if meant else []
-    return [found for _, found in sorted(near, key=lambda one: -one[0])[:3]]
+            near.append((similarity, key, meanings))
+    return tuple(sorted(near, key=lambda one: (-one[0], -len(one[1])))[:3])
 
 
 @cache

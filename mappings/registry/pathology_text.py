@@ -26,7 +26,7 @@ from mappings.registry.report_tumours import tumours
 from mappings.registry.tables import names as value_set
 from mappings.registry.tables import rows
 
-LONGEST: Final = 20_000
+LONGEST: Final = 10_000
 """Characters that are read; a report has some hundred to a few thousand."""
 _LEAST: Final = 10
 """Score below which nothing is suggested."""

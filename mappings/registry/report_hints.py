@@ -17,6 +17,12 @@ _UNSAID: Final = 50.0
 """Score of a basis that no word says: a histology is named, so somebody saw tissue."""
 _BESIDE_PRIMARY: Final = 45.0
 """Score of histology of a metastasis where that of the primary is there too."""
+_OF_ANOTHER: Final = 0.55
+"""Factor of the side of something benign beside a malignant tumour."""
+_APART: Final = 0.85
+"""Factor of a side in a sentence that names no tumour, as the heading of a specimen does."""
+_DENIED: Final = 0.3
+"""Factor of a side of which only what is not there is said."""
 _NEAR_BEFORE: Final = 12
 """Characters before a level (Ⅱ级) in which it is said of what it is one."""
 
@@ -128,15 +134,15 @@ def _gleason(report: Report) -> Iterator[Hint]:
 
 
 def _bearing(report: Report, tumours: Sequence[Tumour], found: re.Match[str]) -> float:
-    """How much a side at a place bears on the tumour, by what its sentence says."""
-    left, right = report.sentence(*found.span())
-    here = [tumour for tumour in tumours if left <= tumour.start < right]
-    if any(tumour.malignant for tumour in here):
-        return max(tumour.weight for tumour in here if tumour.malignant)
-    if here:
-        return max(tumour.weight for tumour in here) * (0.55 if any(tumour.malignant for tumour in tumours) else 1.0)
+    """How much a side at a place bears on the tumour, by what its clause or else its sentence says."""
+    for left, right in (report.clause(*found.span()), report.sentence(*found.span())):
+        here = [tumour for tumour in tumours if left <= tumour.start < right]
+        if any(tumour.malignant for tumour in here):
+            return max(tumour.weight for tumour in here if tumour.malignant)
+        if here:
+            return max(tumour.weight for tumour in here) * (_OF_ANOTHER if any(tumour.malignant for tumour in tumours) else 1.0)
     denied = any(word.pattern.search(report.plain, left, right) for word in table("negated-before"))
-    return (0.3 if denied else 0.85) * report.standing(*found.span()).weight
+    return (_DENIED if denied else _APART) * report.standing(*found.span()).weight
 
 
 def _in_node(report: Report, tumour: Tumour) -> bool:
