@@ -1,5 +1,5 @@
-"""A coded morphology in every spelling: ``M8500/3``, ``M85000/3`` (national list, one extension digit), ``8500/3``,
-``85003``, ``ICD-O-3:8500/3``."""
+"""A coded morphology in every spelling: ``M8500/3``, ``M85000/3`` (national list, with one extension digit), ``8500/3``, ``85003``, and
+``ICD-O-3:8500/3``."""
 
 from __future__ import annotations
 

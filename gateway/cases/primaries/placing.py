@@ -96,16 +96,6 @@ class Placing:
             return []
         return [tumour for tumour in tumours if site_group(tumour.neoplasm.topography) == site]
 
-    def _why(self, unit: Unit, verdict: Verdict) -> list[Step]:
-        if verdict.result == "duplicate":
-            return said(unit.key, verdict)
-        if unit.rank == AGAIN:
-            zh, en = "同一部位的复发，不是新的原发", "a recurrence at this site is no new primary"
-            return [Step("S0", f"{unit.key}：{zh}", f"{unit.key}: {en}")]
-        zh = "诊断编码相同，而组织学只是由编码推定，为同一肿瘤"
-        en = "the same diagnosis code, and a histology that only follows from it: the same tumour"
-        return [Step("CODE", f"{unit.key}：{zh}", f"{unit.key}: {en}")]
-
 
 def narrowed(unit: Unit, tumours: list[Tumour]) -> list[Tumour]:
     """Of several tumours that a unit fits those that share its pathology number, else its side, else its very site."""
@@ -137,3 +127,14 @@ def _decided(unit: Unit) -> list[Step]:
         return []
     keys = "、".join(one.key for one in unit.evidence)
     return [Step("DECIDED", f"{keys}：人工认定为同一肿瘤", f"{keys}: a person decided that they are one tumour")]
+
+
+def _why(self, unit: Unit, verdict: Verdict) -> list[Step]:
+    if verdict.result == "duplicate":
+        return said(unit.key, verdict)
+    if unit.rank == AGAIN:
+        zh, en = "同一部位的复发，不是新的原发", "a recurrence at this site is no new primary"
+        return [Step("S0", f"{unit.key}：{zh}", f"{unit.key}: {en}")]
+    zh = "诊断编码相同，而组织学只是由编码推定，为同一肿瘤"
+    en = "the same diagnosis code, and a histology that only follows from it: the same tumour"
+    return [Step("CODE", f"{unit.key}：{zh}", f"{unit.key}: {en}")]
