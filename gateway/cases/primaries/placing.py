@@ -75,7 +75,7 @@ class Placing:
         else:
             [tumour] = fitting
             tumour.take(unit)
-            tumour.steps += self._why(unit, verdicts[id(tumour)])
+            tumour.steps += _why(unit, verdicts[id(tumour)])
         tumour.steps += _decided(unit)
 
     def allowed(self, unit: Unit) -> list[Tumour]:
@@ -129,7 +129,7 @@ def _decided(unit: Unit) -> list[Step]:
     return [Step("DECIDED", f"{keys}：人工认定为同一肿瘤", f"{keys}: a person decided that they are one tumour")]
 
 
-def _why(self, unit: Unit, verdict: Verdict) -> list[Step]:
+def _why(unit: Unit, verdict: Verdict) -> list[Step]:
     if verdict.result == "duplicate":
         return said(unit.key, verdict)
     if unit.rank == AGAIN:
