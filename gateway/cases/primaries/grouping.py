@@ -95,7 +95,7 @@ class _Grouping:
                 self._adrift(unit)
             else:
                 self._placing.place(unit)
-        for unit, _ in self._placing.torn:
+        for unit in self._placing.torn:
             if unit.rank in (SPECIFIC, BY_CODE):
                 self._leave(unit, "review", _step("SEVERAL", unit, "与患者的几个肿瘤都相符", "fits several tumours of the person"))
         if self._choices.in_situ == "apart":
@@ -176,9 +176,12 @@ class _Grouping:
             zh = "转移灶有组织学而没有找到原发：按原发部位不明（C80.9，行为学3）暂记，待查原发"
             en = "a metastasis with histology and no primary: kept as C80.9, behaviour 3, until the primary is found"
             step = _step("C80.9", unit, zh, en)
-            self._placing.place(standing)
-            next(one for one in self._placing.tumours if unit.key in {e.key for e in one.evidence}).steps.append(step)
-            self._questions.append(Question(unit.key, "", "C80.9", (step,)))
+            placed = self._placing.place(standing)
+            if placed is None:
+                self._leave(unit, "review", step)
+            else:
+                placed.steps.append(step)
+                self._questions.append(Question(unit.key, "", "C80.9", (step,)))
         elif not fitting:
             zh, en = "继发肿瘤，没有找到原发，不单独建卡", "a secondary tumour without a primary: no card on it alone"
             self._leave(unit, "no-primary", _step("SECONDARY", unit, zh, en))
@@ -192,10 +195,8 @@ class _Grouping:
             joined = any((left in in_situ) != (right in in_situ) for left, right in self._decided.same)
             if not in_situ or not invasive or joined or min(invasive.values()) <= min(in_situ.values()):
                 continue
-            early, late = (
-                [one for one in tumour.evidence if (one.key in in_situ) == first and one.kind == "primary"]
-                for first in (True, False)
-            )
+            early = [one for one in tumour.evidence if one.key in in_situ]
+            late = [one for one in tumour.evidence if one.key not in in_situ]
             zh, en = (
                 "原位癌与其后的浸润癌按本院设置分别登记",
                 "in situ and later invasive are two records by choice of this hospital",

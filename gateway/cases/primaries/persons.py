@@ -90,8 +90,7 @@ def link(sightings: Iterable[Sighting], decisions: Iterable[Decision], choices: 
     for rank in sorted(sure):
         left_over += unions.join(sure[rank])
     for left, right in left_over:
-        found = likeness(people[left], people[right], choices)
-        open_[left, right] = Likeness("doubtful", found.score, found.rank, (*found.grounds, _BRIDGE))
+        open_[left, right] = likeness(people[left], people[right], choices)
     return Linked(
         tuple(tuple(people[index].key for index in members) for members in unions.groups()),
         _questions(people, open_, unions),
@@ -163,4 +162,9 @@ def _questions(people: Sequence[Who], open_: dict[tuple[int, int], Likeness], un
         candidate = (-found.score, left, right)
         best[between] = min(best.get(between, candidate), candidate)
     chosen = sorted((left, right) for _, left, right in best.values())
-    return tuple((people[left].key, people[right].key, _match(open_[left, right])) for left, right in chosen)
+    return tuple((people[left].key, people[right].key, _question(open_[left, right])) for left, right in chosen)
+
+
+def _question(found: Likeness) -> Match:
+    """What is asked; where two are alike enough and yet not joined, it was because of a third."""
+    return _match(found) if found.verdict == "doubtful" else Match("doubtful", found.score, (*found.steps, _BRIDGE))

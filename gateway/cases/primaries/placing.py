@@ -51,14 +51,14 @@ class Placing:
 
     def __init__(self, decided: Decided) -> None:
         self.tumours: list[Tumour] = []
-        self.torn: list[tuple[Unit, list[Tumour]]] = []
+        self.torn: list[Unit] = []
         self._apart: dict[str, set[str]] = {}
         for left, right in decided.apart:
             self._apart.setdefault(left, set()).add(right)
             self._apart.setdefault(right, set()).add(left)
 
-    def place(self, unit: Unit) -> None:
-        """Join a primary unit to the tumour that it fits, or open one."""
+    def place(self, unit: Unit) -> Tumour | None:
+        """Join a primary unit to the tumour that it fits, or open one; None where it fits several."""
         open_ = self.allowed(unit)
         verdicts = {id(tumour): compare(unit.neoplasm, tumour.neoplasm) for tumour in open_}
         fitting = [tumour for tumour in open_ if verdicts[id(tumour)].result == "duplicate"]
@@ -66,8 +66,8 @@ class Placing:
             fitting = self._by_code(unit, open_) or self._again(unit, open_)
         fitting = narrowed(unit, fitting)
         if len(fitting) > 1:
-            self.torn.append((unit, fitting))
-            return
+            self.torn.append(unit)
+            return None
         if not fitting:
             tumour = Tumour(unit)
             tumour.steps.append(Step("OPEN", f"{unit.key}：记为一个原发肿瘤", f"{unit.key}: opens a primary tumour"))
@@ -77,6 +77,7 @@ class Placing:
             tumour.take(unit)
             tumour.steps += _why(unit, verdicts[id(tumour)])
         tumour.steps += _decided(unit)
+        return tumour
 
     def allowed(self, unit: Unit) -> list[Tumour]:
         """The tumours from which no decision keeps a unit apart."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import combinations
+from typing import TypeVar
 
+_Node = TypeVar("_Node", int, str)
 _Graph = Mapping[int, Set[int]]
 
 
 class Unions:
-    """Groups of things numbered from 0. Two groups contradict each other when both bear marks and none in common, or when a member of one is
-    kept ``apart`` from a member of the other. ``marks`` has the mark of each thing, empty for none."""
+    """Groups of things numbered from 0. Two groups contradict each other when they bear different marks, or when a member of one is kept
+    ``apart`` from a member of the other. ``marks`` has the mark of each thing, empty for none. Marks that one group bears are one mark."""
 
     def __init__(self, marks: Sequence[str], apart: Iterable[tuple[int, int]] = ()) -> None:
         self._parent = list(range(len(marks)))
@@ -52,6 +54,8 @@ class Unions:
         for component in _components(graph, graph.keys()):
             for joined in self._consistent(graph, component, whatever_marks):
                 self._merge(joined)
+        if whatever_marks:
+            self._equate()
         return [pair for pair in given if self.root(pair[0]) != self.root(pair[1])]
 
     def _consistent(self, graph: _Graph, component: Set[int], whatever_marks: bool) -> list[set[int]]:
@@ -101,13 +105,22 @@ class Unions:
             if group in self._marks:
                 self._marks.setdefault(first, set()).update(self._marks.pop(group))
 
+    def _equate(self) -> None:
+        """Marks that came together in a group mean the same everywhere."""
+        graph: dict[str, set[str]] = defaultdict(set)
+        for marks in self._marks.values():
+            for mark in marks:
+                graph[mark] |= marks
+        meaning = {mark: min(equal) for equal in _components(graph, graph) for mark in equal}
+        self._marks = {group: {meaning[mark] for mark in marks} for group, marks in self._marks.items()}
 
-def _components(graph: _Graph, among: Iterable[int]) -> list[set[int]]:
+
+def _components(graph: Mapping[_Node, Set[_Node]], among: Iterable[_Node]) -> list[set[_Node]]:
     """The connected components of the part of a graph that lies among some of its nodes."""
     left = set(among)
     found = []
     while left:
-        component: set[int] = set()
+        component: set[_Node] = set()
         ahead = [left.pop()]
         while ahead:
             node = ahead.pop()
