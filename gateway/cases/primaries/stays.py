@@ -79,6 +79,7 @@ def _diagnosed(stay: Stay) -> list[Telling]:
             continue
         telling = tellings.setdefault((telling.kind, telling.icd10), telling)
         telling.doubtful = telling.doubtful and words.doubtful(coded.display or "")
+        telling.recurrence = telling.recurrence or words.recurrence(coded.display or "")
         telling.dates.append((diagnosis.confirmed_on or "", "确诊日期"))
         if telling.kind == "primary":
             telling.state_side(words.side(coded.display or ""))
@@ -98,7 +99,7 @@ def _of_diagnosis(coded: Coded, path: str) -> Telling | None:
     telling = Telling.of_code(code, of(code, pituitary=True), form, name, path)
     if telling is None:
         return None
-    telling.doubtful, telling.recurrence = words.doubtful(name), words.recurrence(name)
+    telling.doubtful = words.doubtful(name)
     if telling.kind == "primary" and telling.icd10 in _SOLID and words.secondary(name):
         telling = Telling("secondary", code, telling.icd10, name, path, doubtful=telling.doubtful)
     return telling
@@ -137,11 +138,7 @@ def _state(tellings: list[Telling], tumour: Tumour, path: str) -> None:
 def _owner(tellings: list[Telling], form: str, topography: str, histology: str, *, secondary: bool) -> Telling | None:
     """The diagnosis that a stated tumour goes with: of its code, else of its category, else of its site; each takes one."""
     kind = "secondary" if secondary else "primary"
-    free = [
-        telling
-        for telling in tellings
-        if telling.kind == kind and " " not in telling.path and not telling.path.startswith("tumours")
-    ]
+    free = [telling for telling in tellings if telling.kind == kind and not telling.confirmed]
     for same in (
         [telling for telling in free if form and telling.icd10 == form],
         [telling for telling in free if form and telling.icd10[:3] == form[:3]],

@@ -76,8 +76,9 @@ class Telling:
 
     def state_site(self, topography: str) -> None:
         """The site, stated by a source: it takes the place of another, but not of a part of the same organ that is already known."""
-        known = site_group(self.topography) == site_group(topography)
-        if not (known and more_specific(Neoplasm(self.topography, "8000"), Neoplasm(topography, "8000")).topography != topography):
+        known, stated = Neoplasm(self.topography, ""), Neoplasm(topography, "")
+        same_organ = site_group(self.topography) == site_group(topography)
+        if not (same_organ and more_specific(stated, known).topography != topography):
             self.topography, self.topography_origin = topography, "stated"
 
     def state_histology(self, morphology: str, behaviour: str) -> None:
@@ -102,8 +103,9 @@ class Telling:
 
     def evidence(self, key: str, sighting: str, otherwise: tuple[str, str]) -> Evidence:
         """As evidence; ``otherwise`` is the date (and what it is) that counts where no source states one."""
-        day, what = earliest(self.dates) or otherwise
-        if self.recurrence and day and not self.dates:
+        stated = earliest(self.dates)
+        day, what = stated or otherwise
+        if self.recurrence and stated is None:
             what = f"{what}（复发，首次诊断日期不详）"
         return Evidence(
             key,
