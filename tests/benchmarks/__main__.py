@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import bench_assembling, bench_convert, bench_fhir, bench_hl7v2, bench_import, bench_listener
+from tests.benchmarks import bench_assembling, bench_convert, bench_fhir, bench_hl7v2, bench_import, bench_linkage, bench_listener
 from tests.benchmarks.measure import machine, table
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -41,7 +41,7 @@ def main() -> None:
         f"# Benchmarks\n\nMeasured on {datetime.now(UTC).date()} by `make bench` on {machine()}; nothing else was running. Ratios\n"
         "travel better than absolute figures: client, server and database shared the cores."
     ]
-    modules = (bench_convert, bench_import, bench_listener, bench_assembling, bench_fhir)
+    modules = (bench_convert, bench_import, bench_listener, bench_assembling, bench_fhir, bench_linkage)
     for report in (*(module.report for module in modules), reading):
         with tempfile.TemporaryDirectory(prefix="zhibao-bench-") as folder:
             sections.append(report(Path(folder)))
