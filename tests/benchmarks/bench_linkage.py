@@ -32,8 +32,8 @@ def report(folder: Path, stays: int = STAYS, people: int = PEOPLE) -> str:
         f" {patients.BAD_ID:.0%} with a mistyped one,\n"
         f"{patients.BAD_NAME:.0%} with a wrong character in the name, {patients.BAD_BIRTH:.0%} with a wrong birth date. One process on one"
         " core, without the ledger.\n"
-        "Wrongly joined: pairs of stays of different people in one person; wrongly split: pairs of stays of one person in two, most of which a question\n"
-        "brings before a registrar.\n\n" + table(("step", "seconds", "a second"), rows) + "\n\n" + quality
+        "Wrongly joined: pairs of stays of different people in one person; wrongly split: pairs of stays of one person in two, most of\n"
+        "which a question brings before a registrar.\n\n" + table(("step", "seconds", "a second"), rows) + "\n\n" + quality
     )
 
 
