@@ -411,3 +411,32 @@ def test_tumours_are_in_date_order_and_say_what_is_kept() -> None:
     assert tumours(made) == [["stay:3/c"], ["stay:1/a", "stay:2/b"]]
     kept = [step.english for step in made.tumours[1].steps if step.rule == "S8"]
     assert kept == ["site C16.3 is kept: more specific", "histology 8480 is kept: the larger code"]
+
+
+def test_chemotherapy_is_of_the_tumour_that_its_stay_names_first() -> None:
+    made = grouped(
+        stay(1, "2024-02-01", "C16.900"),
+        stay(2, "2025-02-01", "C50.900"),
+        stay(3, "2026-04-01", "Z51.102", "C50.900", "C16.900"),
+    )
+    assert tumours(made) == [["stay:1/C16.9", "stay:3/C16.9"], ["stay:2/C50.9", "stay:3/C50.9", "stay:3/Z51.1"]]
+
+
+def test_a_person_may_keep_in_situ_and_invasive_together_where_the_registry_parts_them() -> None:
+    made = grouped(
+        stay(1, "2024-02-01", "D05.100"),
+        stay(2, "2026-03-01", "C50.900"),
+        choices=RegistryChoices(in_situ="apart"),
+        decisions=[Decision("same", "stay:1/D05.1", "stay:2/C50.9")],
+    )
+    assert tumours(made) == [["stay:1/D05.1", "stay:2/C50.9"]]
+
+
+def test_pathology_without_a_diagnosis_joins_the_tumour_of_the_site_that_it_has_by_itself() -> None:
+    """8500 (M3) fits the adenocarcinoma of the lung by its group, but is of the breast (SR18b); the stay was then for the breast, too."""
+    made = grouped(
+        stay(1, "2024-02-01", "C34.101", pathology=["M81400/3"]),
+        stay(2, "2025-02-01", "C50.900"),
+        stay(3, "2026-04-01", "Z51.102", pathology=["M85000/3"]),
+    )
+    assert tumours(made)[1] == ["stay:2/C50.9", "stay:3/M85003", "stay:3/Z51.1"]

@@ -405,3 +405,21 @@ def test_the_earliest_date(dates: list[str], expected: str) -> None:
     assert found is not None
     assert found[0] == expected
     assert earliest([]) is None
+
+
+def test_secondary_leukaemia_is_no_metastasis() -> None:
+    [one] = evidence(("C90.100x002", "继发性浆细胞白血病"))
+    assert one.kind == "primary"
+
+
+def test_invasive_pathology_goes_to_the_invasive_of_two_diagnoses_of_one_breast() -> None:
+    in_situ, invasive = evidence(("D05.100", "乳腺导管原位癌"), BREAST, pathology=[report("M85000/3")])
+    assert (in_situ.behaviour, invasive.behaviour) == ("2", "3")
+    assert (in_situ.morphology_origin, invasive.morphology_origin) == ("derived", "stated")
+
+
+def test_reports_of_two_metastases_go_to_the_two_metastases() -> None:
+    nodes, liver = evidence(
+        ("C77.001", ""), ("C78.700", ""), pathology=[report("M81400/6", number="B1"), report("M80700/6", number="B2")]
+    )
+    assert (nodes.morphology, liver.morphology) == ("8140", "8070")
