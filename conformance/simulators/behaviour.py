@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -53,25 +53,52 @@ class Behaviour(_Setting):
     """every page begins with the last receipt of the page before"""
 
 
-class Conduct:
-    """The behaviour in force. Thread-safe."""
+Chosen = TypeVar("Chosen", bound=BaseModel)
 
-    def __init__(self, behaviour: Behaviour) -> None:
+
+class Switches(Generic[Chosen]):
+    """The behaviour in force of a simulated platform, and what of it counts down. Thread-safe."""
+
+    def __init__(self, behaviour: Chosen) -> None:
         self._behaviour = behaviour
         self._lock = Lock()
-        self.failed = 0
         self.dropped = 0
 
     @property
-    def now(self) -> Behaviour:
+    def now(self) -> Chosen:
         """The behaviour at this moment."""
         return self._behaviour
 
-    def change(self, changes: Mapping[str, Any]) -> Behaviour:
+    def change(self, changes: Mapping[str, Any]) -> Chosen:
         """Change the named settings, keep the others. Raises pydantic's ``ValidationError``."""
         with self._lock:
-            self._behaviour = Behaviour.model_validate(self._behaviour.model_dump() | dict(changes))
+            self._behaviour = type(self._behaviour).model_validate(self._behaviour.model_dump() | dict(changes))
             return self._behaviour
+
+    def drops_answer(self) -> bool:
+        """Whether the answer to what was just sent in is to be lost."""
+        with self._lock:
+            dropped = self._count_down("drop_answers")
+            self.dropped += dropped
+        return dropped
+
+    def _count_down(self, name: str) -> bool:
+        """Whether the number ``name`` is not over yet; it is one less from now on. The lock is the caller's."""
+        left: int = getattr(self._behaviour, name)
+        if left:
+            self._put(name, left - 1)
+        return left > 0
+
+    def _put(self, name: str, value: Any) -> None:
+        self._behaviour = self._behaviour.model_copy(update={name: value})
+
+
+class Conduct(Switches[Behaviour]):
+    """The behaviour of the simulated children's platform."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        super().__init__(behaviour)
+        self.failed = 0
 
     def failure(self, path: str) -> Failing | None:
         """How this call is to fail, if it is."""
@@ -79,34 +106,19 @@ class Conduct:
             fail = self._behaviour.fail
             if not fail.calls or not path.startswith(fail.path):
                 return None
-            self._put(fail=fail.model_copy(update={"calls": fail.calls - 1}))
+            self._put("fail", fail.model_copy(update={"calls": fail.calls - 1}))
             self.failed += 1
             return fail
 
-    def drops_answer(self) -> bool:
-        """Whether the answer to this submission is to be lost."""
-        dropped = self._count_down("drop_answers")
-        with self._lock:
-            self.dropped += dropped
-        return dropped
-
     def repeats_receipts(self) -> bool:
         """Whether this page holds every receipt twice."""
-        return self._count_down("repeat_receipts")
+        with self._lock:
+            return self._count_down("repeat_receipts")
 
     def repeats_page(self) -> bool:
         """Whether this page will come again."""
-        return self._count_down("repeat_pages")
-
-    def _count_down(self, name: str) -> bool:
         with self._lock:
-            left: int = getattr(self._behaviour, name)
-            if left:
-                self._put(**{name: left - 1})
-            return left > 0
-
-    def _put(self, **values: Any) -> None:
-        self._behaviour = self._behaviour.model_copy(update=values)
+            return self._count_down("repeat_pages")
 
 
 class Misbehaving:

@@ -35,7 +35,8 @@ class Engine:
         self._patterns = tuple((rule, rule.pattern) for rule in rules if rule.pattern is not None)
         self._placed: dict[tuple[str, str, str, str], tuple[tuple[Rule, Pattern], ...]] = {}
         self._conditions = tuple((rule, fields, Expression(when, rule.id)) for rule in rules for fields, when in rule.conditions)
-        self._silent = Expression(" && ".join(f"!({asked.source})" for *_, asked in self._conditions), "edit_checks.csv")
+        none_fires = " && ".join(f"!({asked.source})" for *_, asked in self._conditions)
+        self._silent = Expression(none_fires or "true", "edit_checks.csv")
 
     def findings(self, facts: Facts) -> list[Finding]:
         """All findings, in the order of the table."""

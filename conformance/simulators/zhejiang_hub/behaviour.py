@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from threading import Lock
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from conformance.simulators.behaviour import Switches
 
 Kind = Literal["upload", "query", "reconciliation"]
 
@@ -76,24 +76,8 @@ class Behaviour(_Setting):
     foreign: Foreign = Foreign()
 
 
-class Conduct:
-    """The behaviour in force. Thread-safe."""
-
-    def __init__(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
-        self._lock = Lock()
-        self.dropped = 0
-
-    @property
-    def now(self) -> Behaviour:
-        """The behaviour at this moment."""
-        return self._behaviour
-
-    def change(self, changes: Mapping[str, Any]) -> Behaviour:
-        """Change the named settings, keep the others. Raises pydantic's ``ValidationError``."""
-        with self._lock:
-            self._behaviour = Behaviour.model_validate(self._behaviour.model_dump() | dict(changes))
-            return self._behaviour
+class Conduct(Switches[Behaviour]):
+    """The behaviour of the simulated hub."""
 
     def failing(self, kind: Kind) -> Failing | None:
         """How this request is to fail, if it is."""
@@ -123,16 +107,7 @@ class Conduct:
             foreign = self._behaviour.foreign
             return foreign if self._counted("foreign", foreign) else None
 
-    def drops_answer(self) -> bool:
-        """Whether the answer to this upload is to be lost."""
-        with self._lock:
-            left = self._behaviour.drop_answers
-            if left:
-                self._behaviour = self._behaviour.model_copy(update={"drop_answers": left - 1})
-                self.dropped += 1
-            return left > 0
-
     def _counted(self, name: str, setting: Failing | Refusing | Faulting | Foreign) -> bool:
         if setting.calls:
-            self._behaviour = self._behaviour.model_copy(update={name: setting.model_copy(update={"calls": setting.calls - 1})})
+            self._put(name, setting.model_copy(update={"calls": setting.calls - 1}))
         return setting.calls > 0
