@@ -309,6 +309,25 @@ def test_a_front_sheet_and_messages_of_one_stay(house: House) -> None:
     assert found["value"] == found["origins"][0]["cell"]["text"]
 
 
+def test_front_sheets_of_one_patient_whom_messages_know_are_stays_of_their_own(house: House) -> None:
+    child = next(islice((record for record in generate(600) if is_due_child(record)), 1))
+    patient = child | {"A48": NUMBER, "A01": ORGANISATION}
+    records = [
+        patient | {"A49": number, "B12": f"2024-{month}-06 09:20:00", "B15": f"2024-{month}-23 11:00:00"}
+        for number, month in (("1", "05"), ("2", "07"), ("3", "08"))
+    ]
+    for file in FILES[:2]:
+        house.post(sent(file))
+    house.settled(2)
+    content = csv_bytes(layout("2020"), records)
+    file_id = house.clerk.post("/api/files", params={"name": "summer.csv"}, content=content).raise_for_status().json()["id"]
+    wait_for(lambda: house.clerk.get(f"/api/files/{file_id}").json()["state"] == "done", 20, "the file read")
+    rows = house.clerk.get(f"/api/files/{file_id}/rows").json()
+    assert [row["outcome"] for row in rows] == ["read"] * 3
+    assert len({row["stay"] for row in rows}) == 3
+    assert sorted(stay.window for stay in house.all(StayRow)) == ["2024-05", "2024-07", "2024-08"]
+
+
 def test_what_people_see_of_the_sources(house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "zhibao")
     caplog.set_level(logging.DEBUG, "adapters")
